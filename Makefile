@@ -1,0 +1,45 @@
+# The two commands of the README are `make demo` and `make test`; both create what they need.
+
+VENV ?= .venv
+PYTHON ?= python3
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test check lint types layers bench clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo    install, then run a real workflow to its end on this machine"
+	@echo "make test    install, then run the tests (a few minutes)"
+	@echo "make check   lint, types and layering"
+	@echo "make bench   what a step costs, in time, requests, bytes and capacity units"
+
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	VIRTUAL_ENV=$(VENV) $(BIN)/uv pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/python -m examples.order
+
+test: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadscope -q
+
+check: lint types layers
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+
+layers: $(READY)
+	$(BIN)/lint-imports
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+clean:
+	rm -rf $(VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

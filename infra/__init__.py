@@ -1,0 +1,1 @@
+"""Adapters: one per port of the engine and real service."""

@@ -1,0 +1,1 @@
+"""One machine: the embedded backend, the worker and the command line."""
