@@ -1,0 +1,85 @@
+"""Where things lie: the names of partitions and items, the same on every backend.
+
+A run's head, pages, outputs, actor states, inbox and claims share one partition, so that retention
+can delete it whole; a definition has a partition of its own, kept while any run names it. Every
+partition begins with the tenant (DESIGN §5).
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+
+import msgspec
+
+from engine.errors import InvalidName
+from engine.snapshot import Token
+
+DEFAULT_TENANT = "default"
+HEAD = "head"
+RUN_INPUT_ITEM = "input"
+RUN_OUTPUT_ITEM = "output"
+DEFINITION_ITEM = "definition"
+PAGE_PREFIX = "page/"
+OUTPUT_PREFIX = "out/"
+STATE_PREFIX = "state/"
+INBOX_PREFIX = "inbox/"
+CLAIM_PREFIX = "claim/"
+
+WAKE_SHARDS = 8
+
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+_RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,99}")
+
+
+class RunKey(msgspec.Struct, frozen=True, order=True):
+    """A run's address. Build it with `run_key`, which checks both names."""
+
+    tenant: str
+    run: str
+
+    @property
+    def partition(self) -> str:
+        return f"{self.tenant}/run/{self.run}"
+
+
+def run_key(run: str, tenant: str = DEFAULT_TENANT) -> RunKey:
+    """Raises InvalidName for what a key cannot carry."""
+    if not _TENANT.fullmatch(tenant):
+        raise InvalidName(
+            f"tenant {tenant!r}: use 1 to 40 letters, digits, '_' and '-', a letter or digit first"
+        )
+    if not _RUN.fullmatch(run):
+        raise InvalidName(
+            f"run id {run!r}: use 1 to 100 letters, digits and . _ : @ = + -, "
+            "a letter or digit first"
+        )
+    return RunKey(tenant, run)
+
+
+def definition_partition(tenant: str, digest: bytes) -> str:
+    return f"{tenant}/definition/{digest.hex()}"
+
+
+def page_item(first: int) -> str:
+    """Pages sort by number within a partition."""
+    return f"{PAGE_PREFIX}{first:010d}"
+
+
+def output_item(epoch: int, token: Token, execution: str) -> str:
+    """Named by token *and* execution, so that racing executions never overwrite each other."""
+    return f"{OUTPUT_PREFIX}{epoch}.{token.node}.{token.visit}.{token.attempt}/{execution}"
+
+
+def state_item(node: int, execution: str) -> str:
+    return f"{STATE_PREFIX}{node}/{execution}"
+
+
+def wake_shard(key: RunKey) -> int:
+    """The shard of the `wake_at` index that this run is listed in."""
+    return zlib.crc32(key.partition.encode()) % WAKE_SHARDS
+
+
+def message_group(tenant: str, workflow: str) -> str:
+    """Whose messages these are, for fair queues: the tenant's, or the default one's workflow's."""
+    return workflow if tenant == DEFAULT_TENANT else tenant

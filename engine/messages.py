@@ -1,0 +1,46 @@
+"""What travels on the queue: the name of a token, and nothing with authority.
+
+A message says "look at this token of this run"; the snapshot decides what that means (DESIGN §4
+rule 4). It is JSON, because SQS carries text and people read dead letters.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.errors import Corrupt, NewerFormat
+
+FORMAT = 1
+
+
+class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`token` is epoch, node, visit and attempt. `sid` names this sending of it, and no other."""
+
+    format: int
+    tenant: str
+    run: str
+    token: tuple[int, int, int, int]
+    sid: str
+
+
+class _Prefix(msgspec.Struct):
+    format: int
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Message)
+
+
+def encode_message(message: Message) -> str:
+    return _encoder.encode(message).decode()
+
+
+def decode_message(body: str) -> Message:
+    """Raises NewerFormat, or Corrupt for what never was a message of ours."""
+    try:
+        stored = msgspec.json.decode(body, type=_Prefix).format
+        if stored > FORMAT:
+            raise NewerFormat(f"message format {stored}; this version reads up to {FORMAT}")
+        return _decoder.decode(body)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"not a message of ours: {error}") from error

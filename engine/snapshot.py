@@ -1,0 +1,306 @@
+"""A run's whole state: the head, its tail of newest results, and the pages older ones move to.
+
+What must stay true
+- The head's size follows what is *pending*, never what has happened. Results beyond `PAGE_ENTRIES`
+  move to an immutable page, written before the commit that drops them from the tail.
+- Results are numbered from 1 without gaps (0 stands for the run's input), so a reference to a value
+  is one integer, and the page that holds result n follows from n alone.
+- Fields are only ever added at the end, with defaults: older bytes decode in newer code. A change
+  that newer bytes could not survive in older code raises `FORMAT` (DESIGN §4 rule 20).
+- Times are milliseconds; those inside entries are counted from the run's creation, because small
+  integers are short on the wire.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, StrEnum
+from typing import NoReturn
+
+import msgspec
+
+from engine.errors import Corrupt, NewerFormat
+
+FORMAT = 1
+PAGE_ENTRIES = 6
+RUN_INPUT = 0
+"""The reference that stands for the run's input."""
+ABSENT = -1
+"""The reference that stands for no message: an optional port that stayed empty."""
+STARTED = "start"
+"""The owner of tokens that starting the run made ready."""
+
+
+class Status(StrEnum):
+    """See DESIGN §5. `error` waits for a retry; `paused` waits for time or a signal."""
+
+    ACTIVE = "active"
+    PAUSED = "paused"
+    ERROR = "error"
+    CLOSING = "closing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELLED})
+
+
+class State(IntEnum):
+    """What a pending token waits for."""
+
+    READY = 0
+    RETRYING = 1
+    SLEEPING = 2
+    WAITING = 3
+    STOPPED = 4
+    """Its last attempt failed the run; an operator's retry starts from it."""
+
+
+class Kind(IntEnum):
+    """How an attempt ended."""
+
+    DONE = 0
+    FAILED = 1
+    """For good: out of the error port, continued past, or the end of the run."""
+    RETRIED = 2
+    SLEPT = 3
+
+
+class Resumed(IntEnum):
+    """Why an attempt that is not the first of its visit runs."""
+
+    NOT = 0
+    RETRY = 1
+    SLEPT = 2
+    SIGNAL = 3
+
+
+class Payload(msgspec.Struct, frozen=True, array_like=True):
+    """The envelope of a value that does not lie bare in the head.
+
+    `ref` names an item of the run's partition, or a blob where `blob` is set. `size` is the length
+    of the JSON text in bytes. `codec` is "" for plain JSON or "z" for zlib; `key` names an
+    encryption key, and nothing sets it yet.
+    """
+
+    ref: str = ""
+    size: int = 0
+    digest: bytes = b""
+    codec: str = ""
+    blob: bool = False
+    key: str = ""
+
+
+Value = bytes | Payload
+"""JSON text as it is, or the envelope that says where it lies."""
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True):
+    """An error as it is recorded: the class's name and what it said."""
+
+    type: str
+    message: str
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True):
+    """How one token settled. Its number is its place: the page's or the tail's first plus index.
+
+    It holds what a fork needs to fold it again with `settle`: the token, its owner, the inputs it
+    consumed, what came out, and the clock and chance that settling it was given.
+    """
+
+    node: int
+    visit: int
+    attempt: int
+    epoch: int
+    kind: Kind
+    port: str
+    owner: str
+    inputs: tuple[int, ...]
+    at: int
+    """Milliseconds from the run's creation to the settle."""
+    took: int
+    """Milliseconds that the attempt ran."""
+    value: Value = b""
+    failure: Failure | None = None
+    previous: int = 0
+    """The same node's previous result, for nodes that something names; 0 for none."""
+    due: int = 0
+    """For RETRIED and SLEPT: when the next attempt is due, from the run's creation."""
+    chance: float | None = None
+    """The random number that drew the retry's jitter."""
+
+
+class Token(msgspec.Struct, frozen=True, array_like=True):
+    """One pending activation of one node; its epoch is the head's."""
+
+    node: int
+    visit: int
+    attempt: int
+    state: State
+    owner: str
+    """The sid whose processing made it ready: who re-sends it (DESIGN §4 rule 6)."""
+    look_at: int
+    """When a sweep looks after it (ms since 1970); fixed when it became ready (rule 9)."""
+    inputs: tuple[int, ...] = ()
+    """A reference for each connected inport. Empty: the run's start, whose message is its input."""
+    due: int = 0
+    """Not before (ms since 1970); 0 for at once."""
+    failures: int = 0
+    looks: int = 0
+    """How often a sweep has re-sent it; each doubles the wait before the next."""
+    resumed: Resumed = Resumed.NOT
+
+
+class Lineage(msgspec.Struct, frozen=True, array_like=True):
+    """Where a child run or a fork comes from."""
+
+    root: str
+    parent: str = ""
+    token: str = ""
+
+
+class Owed(msgspec.Struct, frozen=True, array_like=True):
+    """Something this run must still send to another (DESIGN §4 rule 7)."""
+
+    id: str
+    receiver: str
+    sequence: int
+    kind: str
+    value: Value = b""
+
+
+class Wait(msgspec.Struct, frozen=True, array_like=True):
+    """A token that waits for a signal, and until when (DESIGN §4 rule 14)."""
+
+    node: int
+    visit: int
+    name: str
+    secret: str
+    until: int = 0
+
+
+class Head(msgspec.Struct, frozen=True, array_like=True):
+    """Everything the next step needs, in one item of about a kilobyte."""
+
+    format: int
+    rev: int
+    epoch: int
+    status: Status
+    workflow: str
+    definition: bytes
+    created_at: int
+    start_digest: bytes
+    """Over definition, input and tenant: what a repeated start must agree with (rule 15)."""
+    input: Value
+    first: int = 1
+    """The number of the first entry in `tail`."""
+    tail: tuple[Entry, ...] = ()
+    frontier: tuple[Token, ...] = ()
+    ports: dict[int, tuple[tuple[int, ...], ...]] = {}
+    """Node -> messages queued on each of its connected inports, oldest first, as references."""
+    visits: tuple[int, ...] = ()
+    """Activations so far of each node that can be activated more than once, by `Node.slot`."""
+    latest: dict[int, int] = {}
+    """Named node -> the number of its latest result."""
+    states: dict[int, Value] = {}
+    """Node -> its actor's state, which this head's save makes visible."""
+    steps: int = 0
+    """Settled attempts in this epoch, against the definition's `max_steps`."""
+    failures: int = 0
+    """Failed attempts in the run's whole life."""
+    ended_at: int = 0
+    output: Value = b""
+    failure: Failure | None = None
+    failed_node: int = -1
+    held: bool = False
+    wake_at: int = 0
+    """When somebody must look at this run again (ms since 1970); 0 for never (rule 9)."""
+    lineage: Lineage | None = None
+    waits: tuple[Wait, ...] = ()
+    owed: tuple[Owed, ...] = ()
+    consumed: tuple[str, ...] = ()
+    """Ids of signals whose removal from the inbox is not yet confirmed."""
+
+    @property
+    def next_number(self) -> int:
+        return self.first + len(self.tail)
+
+    def find(self, node: int, visit: int, attempt: int) -> Token | None:
+        """The pending token of this name, if it is still pending."""
+        for token in self.frontier:
+            if token.node == node and token.visit == visit and token.attempt == attempt:
+                return token
+        return None
+
+    def entry(self, number: int) -> Entry | None:
+        """Result `number` where the tail still has it."""
+        index = number - self.first
+        return self.tail[index] if 0 <= index < len(self.tail) else None
+
+
+class Page(msgspec.Struct, frozen=True, array_like=True):
+    """`PAGE_ENTRIES` consecutive entries, the first of them numbered `first`."""
+
+    format: int
+    first: int
+    entries: tuple[Entry, ...]
+
+
+class _Prefix(msgspec.Struct, array_like=True):
+    format: int
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_head = msgspec.msgpack.Decoder(Head).decode
+_decode_page = msgspec.msgpack.Decoder(Page).decode
+_decode_prefix = msgspec.msgpack.Decoder(_Prefix).decode
+
+
+def encode_head(head: Head) -> bytes:
+    return _encode(head)
+
+
+def encode_page(page: Page) -> bytes:
+    return _encode(page)
+
+
+def decode_head(body: bytes) -> Head:
+    """Raises NewerFormat or Corrupt."""
+    try:
+        head = _decode_head(body)
+    except msgspec.DecodeError as error:
+        _raise_for("head", body, error)
+    if head.format > FORMAT:
+        raise NewerFormat(f"head format {head.format}; this version reads up to {FORMAT}")
+    return head
+
+
+def decode_page(body: bytes) -> Page:
+    """Raises NewerFormat or Corrupt."""
+    try:
+        page = _decode_page(body)
+    except msgspec.DecodeError as error:
+        _raise_for("page", body, error)
+    if page.format > FORMAT:
+        raise NewerFormat(f"page format {page.format}; this version reads up to {FORMAT}")
+    return page
+
+
+def _raise_for(what: str, body: bytes, error: Exception) -> NoReturn:
+    try:
+        stored = _decode_prefix(body).format
+    except msgspec.DecodeError:
+        stored = FORMAT
+    if stored > FORMAT:
+        raise NewerFormat(f"{what} format {stored}; this version reads up to {FORMAT}") from error
+    raise Corrupt(f"a stored {what} cannot be decoded: {error}") from error
+
+
+def page_first(number: int) -> int:
+    """The number that begins the page which holds result `number`."""
+    return number - (number - 1) % PAGE_ENTRIES
