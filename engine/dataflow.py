@@ -1,0 +1,113 @@
+"""The firing rule: which messages wait on which ports, and which nodes they activate.
+
+A node fires when each of its connected inports holds a message, taking the oldest of each; edges
+into one inport merge in commit order; a node is serial, so while one of its tokens is pending, in
+backoff included, its messages queue (DESIGN §6). A node that can be activated more than once has a
+counter in `Head.visits`, and a visit number is never used twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from engine.definition import ONCE, Definition
+from engine.snapshot import ABSENT, Head, State, Token
+
+Activate = Callable[[int, int, tuple[int, ...]], Token]
+"""Makes the token of (node, visit, inputs); its owner and look-at time are the caller's to say."""
+
+
+class Board:
+    """The frontier, ports and visits of one head while one settle changes them."""
+
+    def __init__(self, head: Head, definition: Definition, activate: Activate) -> None:
+        self._nodes = definition.nodes
+        self._activate = activate
+        self.frontier = list(head.frontier)
+        self.ports = head.ports
+        self.visits = head.visits
+        self.ready: list[Token] = []
+
+    def remove(self, token: Token) -> None:
+        self.frontier.remove(token)
+
+    def add(self, token: Token) -> None:
+        self.frontier.append(token)
+        self.ready.append(token)
+
+    def start(self, node: int) -> None:
+        """Activate a start node, whose message is the run's input, whatever its edges."""
+        self.add(self._activate(node, self._next_visit(node), ()))
+
+    def emit(self, node: int, port: str, reference: int) -> tuple[int, ...]:
+        """Queue a copy of the message on every inport that `port` leads to; the nodes reached."""
+        targets = self._nodes[node].successors.get(port, ())
+        for target, position in targets:
+            self._queue(target, position, reference)
+        return tuple(target for target, _ in targets)
+
+    def fire(self, candidates: Iterable[int]) -> None:
+        """Activate each of these nodes that is idle and has a message on every connected inport."""
+        for node in dict.fromkeys(candidates):
+            queues = self.ports.get(node)
+            if queues is not None and all(queues) and not self._busy(node):
+                self._take(node, queues)
+
+    def fire_without_optional(self) -> bool:
+        """With nothing else to run: activate a join that lacks only optional ports, if any."""
+        for node, queues in self.ports.items():
+            missing = [position for position, queue in enumerate(queues) if not queue]
+            if set(missing) <= set(self._nodes[node].optional):
+                self._take(node, queues)
+                return True
+        return False
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left that could still run."""
+        return all(token.state is State.STOPPED for token in self.frontier)
+
+    @property
+    def pending(self) -> int:
+        """Tokens and queued messages: what the frontier's bound counts."""
+        queued = sum(len(queue) for queues in self.ports.values() for queue in queues)
+        return len(self.frontier) + queued
+
+    def starved(self) -> list[tuple[str, list[str]]]:
+        """Each join that is left partly filled: node id, and the inports that got nothing."""
+        return [
+            (
+                self._nodes[node].id,
+                [
+                    port
+                    for port, queue in zip(self._nodes[node].inports, queues, strict=True)
+                    if not queue
+                ],
+            )
+            for node, queues in self.ports.items()
+        ]
+
+    def _busy(self, node: int) -> bool:
+        return any(token.node == node for token in self.frontier)
+
+    def _queue(self, node: int, position: int, reference: int) -> None:
+        queues = self.ports.get(node) or ((),) * len(self._nodes[node].inports)
+        queue = (*queues[position], reference)
+        self.ports = {**self.ports, node: (*queues[:position], queue, *queues[position + 1 :])}
+
+    def _take(self, node: int, queues: tuple[tuple[int, ...], ...]) -> None:
+        inputs = tuple(queue[0] if queue else ABSENT for queue in queues)
+        rest = tuple(queue[1:] for queue in queues)
+        self.ports = {key: value for key, value in self.ports.items() if key != node}
+        if any(rest):
+            self.ports[node] = rest
+        self.add(self._activate(node, self._next_visit(node), inputs))
+
+    def _next_visit(self, node: int) -> int:
+        slot = self._nodes[node].slot
+        if slot == ONCE:
+            return 1
+        visits = list(self.visits) + [0] * (slot + 1 - len(self.visits))
+        visits[slot] += 1
+        self.visits = tuple(visits)
+        return visits[slot]

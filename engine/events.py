@@ -1,0 +1,120 @@
+"""What people watch: events derived from the change of a head, never stored for their own sake.
+
+Pushed events are best effort; a run's history by number is the authority (DESIGN §5, §8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from enum import StrEnum
+
+import msgspec
+
+from engine.definition import Definition
+from engine.layout import RunKey
+from engine.settle import Settled
+from engine.snapshot import Entry, Kind, Status, Token
+
+
+class Type(StrEnum):
+    STARTED = "Started"
+    NODE_EXECUTING = "NodeExecuting"
+    ACTOR_COMPLETED = "ActorCompleted"
+    ACTOR_FAILED = "ActorFailed"
+    RETRYING = "Retrying"
+    SLEEPING = "Sleeping"
+    MESSAGE_SENT = "MessageSent"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class Event(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`at` and `due` are milliseconds since 1970, `took_ms` the attempt's or the run's duration."""
+
+    type: Type
+    tenant: str
+    run: str
+    workflow: str
+    at: int
+    number: int = 0
+    """Of the result in the run's history, for events that come from one."""
+    node: str = ""
+    visit: int = 0
+    attempt: int = 0
+    port: str = ""
+    to_node: str = ""
+    to_port: str = ""
+    took_ms: int = 0
+    due: int = 0
+    error: str = ""
+
+
+def executing(key: RunKey, definition: Definition, token: Token, now: int) -> Event:
+    return Event(
+        Type.NODE_EXECUTING,
+        key.tenant,
+        key.run,
+        definition.name,
+        now,
+        node=definition.nodes[token.node].id,
+        visit=token.visit,
+        attempt=token.attempt,
+    )
+
+
+def settled_events(
+    key: RunKey, definition: Definition, settled: Settled, entry: Entry
+) -> Iterator[Event]:
+    """What one commit meant, in order."""
+    head = settled.head
+    node = definition.nodes[entry.node]
+    at = head.created_at + entry.at
+    error = "" if entry.failure is None else f"{entry.failure.type}: {entry.failure.message}"
+    kinds = {
+        Kind.DONE: Type.ACTOR_COMPLETED,
+        Kind.FAILED: Type.ACTOR_FAILED,
+        Kind.RETRIED: Type.RETRYING,
+        Kind.SLEPT: Type.SLEEPING,
+    }
+    yield Event(
+        kinds[entry.kind],
+        key.tenant,
+        key.run,
+        definition.name,
+        at,
+        number=settled.number,
+        node=node.id,
+        visit=entry.visit,
+        attempt=entry.attempt,
+        port=entry.port,
+        took_ms=entry.took,
+        due=head.created_at + entry.due if entry.due else 0,
+        error=error,
+    )
+    for target, position in node.successors.get(entry.port, ()):
+        receiver = definition.nodes[target]
+        yield Event(
+            Type.MESSAGE_SENT,
+            key.tenant,
+            key.run,
+            definition.name,
+            at,
+            number=settled.number,
+            node=node.id,
+            visit=entry.visit,
+            port=entry.port,
+            to_node=receiver.id,
+            to_port=receiver.inports[position],
+        )
+    if head.status.terminal:
+        failed = head.status is not Status.COMPLETED
+        yield Event(
+            Type.FAILED if failed else Type.COMPLETED,
+            key.tenant,
+            key.run,
+            definition.name,
+            head.ended_at,
+            number=settled.number,
+            took_ms=head.ended_at - head.created_at,
+            error=f"{head.failure.type}: {head.failure.message}" if head.failure else "",
+        )
