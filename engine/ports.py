@@ -1,0 +1,247 @@
+"""What the engine asks of the world outside: small protocols, each with its contract.
+
+To the engine a step's end is one call, `Journal.commit`. A backend that has transactions makes it
+one; `engine.ordered.OrderedJournal` makes it an ordered series of requests to a `Store` and a
+`Queue`, in the only order in which a crash between two of them loses nothing (DESIGN §4 rule 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from engine.events import Event
+from engine.layout import RunKey
+from engine.snapshot import Status
+
+
+class RevisionConflict(Exception):
+    """The head's stored revision is not the expected one. Not an error: the caller settles again.
+
+    `current` is the head that won, or None where the head does not exist.
+    """
+
+    def __init__(self, current: bytes | None) -> None:
+        super().__init__("the head has another revision")
+        self.current = current
+
+
+class HeadRecord(msgspec.Struct, frozen=True):
+    """A head as a store sees it: bytes, and the few attributes that conditions and indexes read."""
+
+    key: RunKey
+    rev: int
+    status: Status
+    workflow: str
+    created_at: int
+    wake_at: int
+    """Milliseconds since 1970; 0 keeps the run out of the `wake_at` index."""
+    body: bytes
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One immutable piece of a partition."""
+
+    partition: str
+    name: str
+    body: bytes
+
+
+class Send(msgspec.Struct, frozen=True):
+    """One message to put on the queue, no earlier than `delay_s` (0 to 900 seconds) from now.
+
+    `body` is the text of an `engine.messages.Message`, possibly of a newer format than ours.
+    """
+
+    body: str
+    group: str
+    delay_s: int = 0
+
+
+class Delivery(msgspec.Struct, frozen=True):
+    """One receipt of one message. `receives` counts deliveries of it, this one included.
+
+    `receipt` is what acknowledging needs; None where the caller acknowledges (a Lambda's batch).
+    """
+
+    body: str
+    receipt: Any = None
+    receives: int = 1
+
+
+class Commit(msgspec.Struct, frozen=True):
+    """The end of a step: what to write, what to send, what to acknowledge.
+
+    The head replaces revision `expected` (None: no head may exist). `items` must be readable once
+    the head is, `drops` (names in the run's partition) are no longer referred to by it.
+    """
+
+    head: HeadRecord
+    expected: int | None
+    items: Sequence[Item] = ()
+    sends: Sequence[Send] = ()
+    drops: Sequence[str] = ()
+    acknowledgement: Delivery | None = None
+
+
+class RunRow(msgspec.Struct, frozen=True):
+    """One line of a listing."""
+
+    key: RunKey
+    status: Status
+    workflow: str
+    created_at: int
+
+
+class Reader(Protocol):
+    """Reads that every backend answers."""
+
+    async def head(self, key: RunKey) -> bytes | None:
+        """The head, strongly consistent: the result of every commit that has returned."""
+        ...
+
+    async def items(self, partition: str, names: Collection[str]) -> Mapping[str, bytes]:
+        """Those of the named items that exist, strongly consistent."""
+        ...
+
+    def scan(self, partition: str, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
+        """Items whose name begins with `prefix`, in the order of their names."""
+        ...
+
+    async def due(self, shard: int, now: int, limit: int) -> Sequence[RunKey]:
+        """Runs of this shard whose `wake_at` has passed, earliest first; may be stale."""
+        ...
+
+    async def runs(
+        self, tenant: str, *, limit: int, status: Status | None = None
+    ) -> Sequence[RunRow]:
+        """The newest runs first; may be stale."""
+        ...
+
+
+class Journal(Reader, Protocol):
+    """The engine's one way to change anything."""
+
+    async def commit(self, commit: Commit) -> None:
+        """Items, then the head, then the sends, then the acknowledgement.
+
+        When it returns, all of it has happened. When it raises RevisionConflict, the head, the
+        sends and the acknowledgement have not. When it raises anything else, any prefix may have
+        happened; the delivery comes again and repairs it (rule 6).
+        """
+        ...
+
+    async def put(self, items: Sequence[Item]) -> None:
+        """Write immutable items that no head refers to yet."""
+        ...
+
+    async def send(self, sends: Sequence[Send], acknowledgement: Delivery | None = None) -> None:
+        """Send, then acknowledge: relays, deferrals, and deliveries with nothing left to do."""
+        ...
+
+
+class Store(Reader, Protocol):
+    """Storage for `OrderedJournal`: each call is atomic for itself."""
+
+    async def put_items(self, items: Sequence[Item]) -> None:
+        """Write items; writing the same item again is harmless."""
+        ...
+
+    async def put_head(self, head: HeadRecord, expected: int | None) -> None:
+        """Compare and swap. Raises RevisionConflict with the winner."""
+        ...
+
+    async def delete_items(self, partition: str, names: Sequence[str]) -> None:
+        """Delete what nothing refers to any more; missing items are no error."""
+        ...
+
+
+class Queue(Protocol):
+    """At-least-once delivery, in any order."""
+
+    async def send(self, sends: Sequence[Send]) -> None:
+        """All of them are on the queue when this returns; where it raises, any may be."""
+        ...
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        """The message will, as a rule, not be delivered again."""
+        ...
+
+
+class Source(Protocol):
+    """Where a long-running worker gets its deliveries."""
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery]:
+        """Up to `limit` deliveries, waiting for the first at most `wait_s` seconds."""
+        ...
+
+    async def release(self, delivery: Delivery, delay_s: int) -> None:
+        """Give a delivery back unacknowledged: it comes again after about `delay_s` seconds."""
+        ...
+
+
+class Blobs(Protocol):
+    """Values too large for the store. Written once under a name, never changed."""
+
+    async def put(self, name: str, body: bytes) -> None: ...
+
+    async def get(self, name: str) -> bytes | None: ...
+
+
+class Clock(Protocol):
+    def now(self) -> int:
+        """Milliseconds since 1970."""
+        ...
+
+
+class Entropy(Protocol):
+    def new_id(self) -> str:
+        """A name that nobody else makes: eleven characters, letters, digits, '-' and '_'."""
+        ...
+
+    def chance(self) -> float:
+        """A number in [0, 1)."""
+        ...
+
+
+class Events(Protocol):
+    """Where derived events go; best effort, never awaited, never an authority (DESIGN §5)."""
+
+    def publish(self, event: Event) -> None: ...
+
+
+class Secrets(Protocol):
+    def get(self, name: str) -> str | None:
+        """The secret of this name, if the operator has set one."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one run may use up. Sizes are bytes of JSON text."""
+
+    input_bytes: int = 1 << 20
+    output_bytes: int = 4 << 20
+    state_bytes: int = 256 << 10
+    frontier: int = 64
+    all_results: int = 1000
+    """How many results `nodes.<id>.all` pages through."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """The ports of one process, put together by its composition root."""
+
+    journal: Journal
+    blobs: Blobs
+    clock: Clock
+    entropy: Entropy
+    secrets: Secrets
+    events: Events | None = None
+    """Nobody listens where it is None, and nothing is derived."""
+    env: Mapping[str, str] = field(default_factory=dict)
+    """The environment variables that the operator lists for expressions."""
+    limits: Limits = field(default_factory=Limits)
