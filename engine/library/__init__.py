@@ -1,0 +1,7 @@
+"""The built-in actors. Unlike the rest of the engine, their code may talk to the world."""
+
+from engine.library.flow import branch, sleep, switch
+from engine.library.http import http_request
+from engine.library.transform import map_value
+
+ACTORS = (branch, switch, sleep, map_value, http_request)
