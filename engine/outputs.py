@@ -1,0 +1,59 @@
+"""A run's output: the definition's expression, or what the nodes without successors gave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from engine.errors import ExpressionError, TooLarge
+from engine.json_values import encode_json
+from engine.layout import RUN_OUTPUT_ITEM, RunKey
+from engine.loaded import LoadedDefinition
+from engine.ports import Item, Platform
+from engine.scopes import expression_scope
+from engine.snapshot import Head, Value
+from engine.values import Values, store_value
+
+
+async def run_output(
+    platform: Platform,
+    key: RunKey,
+    head: Head,
+    loaded: LoadedDefinition,
+    unsaved: Sequence[Item],
+) -> tuple[Value, Item | None]:
+    """The output to end `head` with, and the item that holds it where it is large.
+
+    Raises ExpressionError or InvalidValue, which fail the run.
+    """
+    values = Values(platform.journal, platform.blobs, key, head, loaded.definition, unsaved)
+    text = encode_json(await _compute(platform, head, loaded, values), "the workflow's output")
+    limit = platform.limits.output_bytes
+    if len(text) > limit:
+        raise TooLarge(f"it has {len(text):,} bytes of JSON; the limit is {limit:,}")
+    name = f"{RUN_OUTPUT_ITEM}/{platform.entropy.new_id()}"
+    return await store_value(text, key.partition, name, platform.blobs)
+
+
+async def _compute(platform: Platform, head: Head, loaded: LoadedDefinition, values: Values) -> Any:
+    definition = loaded.definition
+    if not definition.has_output:
+        latest = {n: head.latest[n] for n in definition.ends if n in head.latest}
+        found = await values.load(latest.values())
+        return {definition.nodes[node].id: found[number] for node, number in latest.items()}
+    compiled = loaded.output()
+    if compiled.constant:
+        return definition.output
+    if compiled.names.secrets:
+        raise ExpressionError("a secret cannot be part of a run's output")
+    scope = await expression_scope(
+        compiled.names,
+        loaded,
+        head,
+        values,
+        platform,
+        messages={},
+        message=None,
+        secrets={},
+    )
+    return compiled.render(scope)

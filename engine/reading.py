@@ -1,0 +1,156 @@
+"""Runs as people and programs look at them: a summary from the head, and the history by number.
+
+Reading changes nothing and needs no actor. A summary costs one read (and the output's where that is
+large); the history is read page by page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+from engine.definition import Definition
+from engine.errors import RunNotFound
+from engine.layout import PAGE_PREFIX, RunKey
+from engine.loaded import Definitions
+from engine.ports import Platform
+from engine.snapshot import Entry, Head, Kind, State, Status, decode_head, decode_page
+from engine.values import Values
+
+
+class PendingView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A token that has not settled. `due` is ms since 1970."""
+
+    node: str
+    visit: int
+    attempt: int
+    state: str
+    due: int = 0
+
+
+class RunView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A run as its head tells it. Times are ms since 1970."""
+
+    run: str
+    tenant: str
+    workflow: str
+    status: Status
+    created_at: int
+    steps: int
+    results: int
+    definition: str
+    epoch: int = 0
+    ended_at: int = 0
+    failures: int = 0
+    output: Any = msgspec.UNSET
+    error: dict[str, str] | None = None
+    pending: tuple[PendingView, ...] = ()
+
+
+class ResultView(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One entry of the history. `at` and `due` are ms since 1970, `took_ms` the attempt's."""
+
+    number: int
+    node: str
+    visit: int
+    attempt: int
+    outcome: str
+    at: int
+    took_ms: int
+    port: str = ""
+    due: int = 0
+    error: dict[str, str] | None = None
+    inputs: tuple[int, ...] = ()
+
+
+class RunReader:
+    """Reads runs of one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._definitions = Definitions(platform.journal)
+
+    async def head(self, key: RunKey) -> Head:
+        """Raises RunNotFound, NewerFormat or Corrupt."""
+        body = await self._platform.journal.head(key)
+        if body is None:
+            raise RunNotFound(f"there is no run '{key.run}'")
+        return decode_head(body)
+
+    async def definition(self, key: RunKey, head: Head) -> Definition:
+        return (await self._definitions.get(key.tenant, head.definition)).definition
+
+    async def view(self, key: RunKey) -> RunView:
+        """The run's status, and its output or error where it has ended."""
+        head = await self.head(key)
+        definition = await self.definition(key, head)
+        view = run_view(key, head, definition)
+        if head.status is Status.COMPLETED:
+            values = Values(self._platform.journal, self._platform.blobs, key, head, definition)
+            output = (await values.decode({0: head.output}))[0]
+            view = msgspec.structs.replace(view, output=output)
+        return view
+
+    async def history(self, key: RunKey) -> AsyncIterator[ResultView]:
+        """Every result so far, in order."""
+        head = await self.head(key)
+        definition = await self.definition(key, head)
+        async for _, body in self._platform.journal.scan(key.partition, PAGE_PREFIX):
+            page = decode_page(body)
+            if page.first >= head.first:
+                break  # written for a commit that is still to come
+            for number, entry in enumerate(page.entries, page.first):
+                yield result_view(head, definition, number, entry)
+        for number, entry in enumerate(head.tail, head.first):
+            yield result_view(head, definition, number, entry)
+
+
+def run_view(key: RunKey, head: Head, definition: Definition) -> RunView:
+    error = None
+    if head.failure is not None:
+        error = {"type": head.failure.type, "message": head.failure.message}
+        if head.failed_node >= 0:
+            error["node"] = definition.nodes[head.failed_node].id
+    return RunView(
+        run=key.run,
+        tenant=key.tenant,
+        workflow=head.workflow,
+        status=head.status,
+        created_at=head.created_at,
+        steps=head.steps,
+        results=head.next_number - 1,
+        definition=head.definition.hex(),
+        epoch=head.epoch,
+        ended_at=head.ended_at,
+        failures=head.failures,
+        error=error,
+        pending=tuple(
+            PendingView(
+                definition.nodes[token.node].id,
+                token.visit,
+                token.attempt,
+                State(token.state).name.lower(),
+                token.due,
+            )
+            for token in head.frontier
+        ),
+    )
+
+
+def result_view(head: Head, definition: Definition, number: int, entry: Entry) -> ResultView:
+    failure = entry.failure
+    return ResultView(
+        number=number,
+        node=definition.nodes[entry.node].id,
+        visit=entry.visit,
+        attempt=entry.attempt,
+        outcome=Kind(entry.kind).name.lower(),
+        at=head.created_at + entry.at,
+        took_ms=entry.took,
+        port=entry.port,
+        due=head.created_at + entry.due if entry.due else 0,
+        error={"type": failure.type, "message": failure.message} if failure else None,
+        inputs=entry.inputs,
+    )

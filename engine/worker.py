@@ -1,0 +1,106 @@
+"""A worker that lives long: it polls a source and keeps many steps in flight.
+
+It is the Lambda dispatcher's loop for people who run their own process: the embedded backend, and
+`tidestep work` against real queues. What fails is released and comes again later; what is in flight
+when the process dies was not acknowledged, and comes again too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from engine.dispatcher import Dispatcher
+from engine.errors import TidestepError
+from engine.ports import Delivery, Platform, Source
+from engine.sweeper import sweep
+
+log = logging.getLogger("tidestep")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSettings:
+    """Times are seconds. `sweep_every` of 0 leaves sweeping to somebody else."""
+
+    concurrency: int = 200
+    step_timeout: float = 900.0
+    poll: float = 10.0
+    sweep_every: float = 15.0
+    stop_grace: float = 20.0
+    longest_release: int = 300
+
+
+class Worker:
+    """Run it with `run`; stop it by setting the event that `run` was given."""
+
+    def __init__(
+        self,
+        platform: Platform,
+        dispatcher: Dispatcher,
+        source: Source,
+        settings: WorkerSettings = WorkerSettings(),
+    ) -> None:
+        self._platform = platform
+        self._dispatcher = dispatcher
+        self._source = source
+        self._settings = settings
+        self._running: set[asyncio.Task[None]] = set()
+        self._free = asyncio.Semaphore(settings.concurrency)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until `stop` is set; then let running steps end, for `stop_grace` seconds."""
+        stopped = asyncio.create_task(stop.wait())
+        loops = [asyncio.create_task(self._receive())]
+        if self._settings.sweep_every:
+            loops.append(asyncio.create_task(self._sweep()))
+        try:
+            done, _ = await asyncio.wait({stopped, *loops}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done - {stopped}:
+                task.result()  # a loop only ends by raising: the source or store is unusable
+        finally:
+            for task in (stopped, *loops):
+                task.cancel()
+            await asyncio.gather(stopped, *loops, return_exceptions=True)
+            await self._drain()
+
+    async def _receive(self) -> None:
+        while True:
+            await self._free.acquire()
+            self._free.release()
+            room = self._settings.concurrency - len(self._running)
+            for delivery in await self._source.receive(room, self._settings.poll):
+                await self._free.acquire()
+                task = asyncio.create_task(self._handle(delivery))
+                self._running.add(task)
+                task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        self._free.release()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        deadline = self._platform.clock.now() + int(self._settings.step_timeout * 1000)
+        try:
+            await self._dispatcher.handle(delivery, deadline)
+        except Exception as error:
+            known = isinstance(error, TidestepError)
+            log.error(
+                "a delivery could not be handled and comes again: %s",
+                error,
+                exc_info=None if known else error,
+            )
+            delay = min(2 ** min(delivery.receives, 20), self._settings.longest_release)
+            await self._source.release(delivery, delay)
+
+    async def _sweep(self) -> None:
+        while True:
+            await sweep(self._platform)
+            await asyncio.sleep(self._settings.sweep_every)
+
+    async def _drain(self) -> None:
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=self._settings.stop_grace)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
