@@ -87,7 +87,11 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Definition(msgspec.Struct, frozen=True, array_like=True):
-    """The whole graph. `ends` are the nodes without successors, `start` those that begin a run."""
+    """The whole graph. `start` are the nodes that begin a run.
+
+    `ends` are those with a declared outport that leads nowhere: what last went out of it is the
+    run's output where the definition has no expression for it.
+    """
 
     format: int
     name: str

@@ -1,4 +1,9 @@
-"""A run's output: the definition's expression, or what the nodes without successors gave."""
+"""A run's output: the definition's expression, or what went out where the graph ends.
+
+Without an expression it is a mapping: for each node whose latest result went out of a port that
+leads nowhere, that result by the node's id. A node without successors is the plain case; the `done`
+port of a loop's last node is the other.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +43,14 @@ async def run_output(
 async def _compute(platform: Platform, head: Head, loaded: LoadedDefinition, values: Values) -> Any:
     definition = loaded.definition
     if not definition.has_output:
-        latest = {n: head.latest[n] for n in definition.ends if n in head.latest}
+        latest = {node: head.latest[node] for node in definition.ends if node in head.latest}
+        entries = await values.entries(latest.values())
         found = await values.load(latest.values())
-        return {definition.nodes[node].id: found[number] for node, number in latest.items()}
+        return {
+            definition.nodes[node].id: found[number]
+            for node, number in latest.items()
+            if entries[number].port not in definition.nodes[node].successors
+        }
     compiled = loaded.output()
     if compiled.constant:
         return definition.output

@@ -1,0 +1,84 @@
+"""HTTP -> start a run, read a run. The workflows are the files that TIDESTEP_WORKFLOWS lists."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
+from aws_lambda_powertools.metrics import MetricUnit
+
+from engine.definition import Definition
+from engine.documents import load_definition
+from engine.errors import CallerError, TidestepError, UnknownWorkflow
+from engine.layout import run_key
+from engine.reading import RunReader
+from engine.starting import Starter
+from functions.application import actors, platform, settings
+
+logger = Logger()
+metrics = Metrics()
+app = APIGatewayHttpResolver()
+
+
+@cache
+def workflows() -> dict[str, Definition]:
+    """The deployed definitions by name. Raises InvalidDefinition for a file that cannot run."""
+    loaded = [load_definition(path, actors()) for path in settings().workflows]
+    return {definition.name: definition for definition in loaded}
+
+
+@cache
+def starter() -> Starter:
+    return Starter(platform())
+
+
+@app.post("/workflows/<workflow>/runs")
+def start_run(workflow: str) -> Response[str]:
+    """Body: `{"input": ..., "id": "..."}`, both optional; the same id is the same run."""
+    definition = workflows().get(workflow)
+    if definition is None:
+        known = ", ".join(sorted(workflows())) or "none"
+        raise UnknownWorkflow(f"there is no workflow '{workflow}'; deployed: {known}")
+    request = _body()
+    started = asyncio.run(starter().start(definition, request.get("input", {}), request.get("id")))
+    metrics.add_metric("Started", MetricUnit.Count, int(started.created))
+    answer = {"run": started.key.run, "status": started.status, "created": started.created}
+    return _json(HTTPStatus.CREATED if started.created else HTTPStatus.OK, answer)
+
+
+@app.get("/runs/<run>")
+def read_run(run: str) -> Response[str]:
+    return _json(HTTPStatus.OK, asyncio.run(RunReader(platform()).view(run_key(run))))
+
+
+@app.exception_handler(TidestepError)
+def refuse(error: TidestepError) -> Response[str]:
+    logger.info("refused", error=type(error).__name__, detail=str(error))
+    answer = {"error": {"type": type(error).__name__, "message": str(error)}}
+    return _json(error.http_status, answer)
+
+
+@metrics.log_metrics
+def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    return app.resolve(event, context)
+
+
+def _body() -> dict[str, Any]:
+    try:
+        body = json.loads(app.current_event.decoded_body or "{}")
+    except ValueError as error:
+        raise CallerError(f"the body is not JSON: {error}") from error
+    unknown = set(body) - {"input", "id"} if isinstance(body, dict) else {"?"}
+    if unknown or not isinstance(body.get("id", ""), str):
+        raise CallerError('the body must be an object like {"input": {...}, "id": "order-7"}')
+    return body
+
+
+def _json(status: int, answer: Any) -> Response[str]:
+    return Response(status, content_types.APPLICATION_JSON, msgspec.json.encode(answer).decode())

@@ -1,0 +1,254 @@
+"""One engine on one backend, driven by hand: every message is delivered when the test says so.
+
+Time is a fake clock that moves to the next due message or look-at time when nothing else is left to
+do. The same scenarios run in memory, on SQLite and on the AWS adapters over moto.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack
+from itertools import count
+from typing import Any, TypeVar
+
+from engine.actors import Actor, Registry
+from engine.definition import Definition
+from engine.dispatcher import Dispatcher, Handled
+from engine.documents import parse_definition
+from engine.events import Event
+from engine.layout import WAKE_SHARDS, RunKey, run_key
+from engine.library import ACTORS
+from engine.ports import Blobs, Delivery, Journal, Limits, Platform, Send, Source
+from engine.reading import ResultView, RunReader, RunView
+from engine.starting import Started, Starter
+from engine.sweeper import sweep
+from engine.timing import in_reach
+
+T = TypeVar("T")
+STEP_MS = 60_000
+
+
+class FakeClock:
+    def __init__(self) -> None:
+        self.ms = 1_700_000_000_000
+
+    def now(self) -> int:
+        return self.ms
+
+    def advance(self, seconds: float) -> None:
+        self.ms += int(seconds * 1000)
+
+
+class CountingEntropy:
+    """Ids that read well in a failing test, and a chance that is always the same."""
+
+    def __init__(self) -> None:
+        self._numbers = count(1)
+
+    def new_id(self) -> str:
+        return f"id{next(self._numbers):06d}"
+
+    def chance(self) -> float:
+        return 0.5
+
+
+class FixedSecrets:
+    def __init__(self, secrets: dict[str, str]) -> None:
+        self._secrets = secrets
+
+    def get(self, name: str) -> str | None:
+        return self._secrets.get(name)
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def publish(self, event: Event) -> None:
+        self.events.append(event)
+
+
+Open = Callable[[FakeClock, AsyncExitStack], Awaitable[tuple[Journal, Blobs, Source]]]
+
+
+class World:
+    """Synchronous, so that scenarios read as scripts. Close it at the end."""
+
+    def __init__(self, opener: Open) -> None:
+        self.clock = FakeClock()
+        self.recorder = Recorder()
+        self.secrets: dict[str, str] = {}
+        self.env: dict[str, str] = {}
+        self.limits = Limits()
+        self._runner = asyncio.Runner()
+        self._exits = AsyncExitStack()
+        self.journal, self.blobs, self.source = self.do(opener(self.clock, self._exits))
+        self.actors: list[Actor[..., Any]] = []
+        self.entropy = CountingEntropy()
+
+    def close(self) -> None:
+        self.do(self._exits.aclose())
+        self._runner.close()
+
+    def do(self, work: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await work
+
+        return self._runner.run(wait())
+
+    # -- composition ------------------------------------------------------------------------------
+
+    @property
+    def registry(self) -> Registry:
+        return Registry([*ACTORS, *self.actors])
+
+    def platform(self, journal: Journal | None = None) -> Platform:
+        return Platform(
+            journal=journal or self.journal,
+            blobs=self.blobs,
+            clock=self.clock,
+            entropy=self.entropy,
+            secrets=FixedSecrets(self.secrets),
+            events=self.recorder,
+            env=self.env,
+            limits=self.limits,
+        )
+
+    def dispatcher(self, journal: Journal | None = None) -> Dispatcher:
+        return Dispatcher(self.platform(journal), self.registry)
+
+    # -- acts -------------------------------------------------------------------------------------
+
+    def start(
+        self,
+        document: str | Definition,
+        input: Any = None,
+        *actors: Actor[..., Any],
+        run: str = "run",
+        tenant: str = "default",
+    ) -> Started:
+        self.actors.extend(actors)
+        definition = document
+        if isinstance(definition, str):
+            definition = parse_definition(definition, "test.yaml", self.registry)
+        starter = Starter(self.platform())
+        return self.do(starter.start(definition, {} if input is None else input, run, tenant))
+
+    def receive(self, limit: int = 10) -> Sequence[Delivery]:
+        return self.do(self.source.receive(limit, 0))
+
+    def handle(self, delivery: Delivery, journal: Journal | None = None) -> Handled:
+        deadline = self.clock.now() + STEP_MS
+        return self.do(self.dispatcher(journal).handle(delivery, deadline))
+
+    def handle_together(self, deliveries: Sequence[Delivery]) -> list[Handled]:
+        """Several workers at once, each with a dispatcher of its own."""
+
+        async def all_of_them() -> list[Handled]:
+            deadline = self.clock.now() + STEP_MS
+            return await asyncio.gather(
+                *(self.dispatcher().handle(delivery, deadline) for delivery in deliveries)
+            )
+
+        return self.do(all_of_them())
+
+    def step(self) -> list[Handled]:
+        """Handle every delivery that is there now, one after the other."""
+        return [self.handle(delivery) for delivery in self.receive()]
+
+    def sweep(self) -> int:
+        return self.do(sweep(self.platform(), range(WAKE_SHARDS))).sent
+
+    def work(self, rounds: int = 2000) -> list[Handled]:
+        """Deliver, letting time pass where nothing is due, until nothing is left to happen."""
+        handled: list[Handled] = []
+        for _ in range(rounds):
+            done = self.step()
+            handled += done
+            if done:
+                continue
+            moment = self.next_moment()
+            if moment is None:
+                return handled
+            self.clock.ms = max(self.clock.ms, moment)
+            self.sweep()
+        raise AssertionError(f"still going on after {rounds} rounds")
+
+    def run(
+        self, document: str | Definition, input: Any = None, *actors: Actor[..., Any]
+    ) -> RunView:
+        """Start a run and work until nothing is left to happen."""
+        self.start(document, input, *actors)
+        self.work()
+        return self.view()
+
+    # -- looks ------------------------------------------------------------------------------------
+
+    def view(self, run: str = "run", tenant: str = "default") -> RunView:
+        return self.do(RunReader(self.platform()).view(run_key(run, tenant)))
+
+    def history(self, run: str = "run") -> list[ResultView]:
+        async def read() -> list[ResultView]:
+            return [r async for r in RunReader(self.platform()).history(run_key(run))]
+
+        return self.do(read())
+
+    def done(self, run: str = "run") -> list[str]:
+        """The nodes in the order in which their results were recorded."""
+        return [result.node for result in self.history(run) if result.outcome == "done"]
+
+    def next_moment(self) -> int | None:
+        """When something happens next: a token becomes due, or a run wants to be looked at."""
+        now = self.clock.now()
+        moments = []
+        for row in self.do(self.journal.runs("default", limit=100)):
+            head = self.head(row.key)
+            for token in () if head.status.terminal else head.frontier:
+                if token.due > now and in_reach(token, now):
+                    moments.append(token.due + 999)  # queues count whole seconds
+                else:
+                    moments.append(token.look_at)
+        return min(moments, default=None)
+
+    def head(self, key: RunKey | None = None) -> Any:
+        return self.do(RunReader(self.platform()).head(key or run_key("run")))
+
+
+class DelayedSource:
+    """Holds delayed messages back until the fake clock says so, for queues on a real clock.
+
+    It stands in front of such a queue as both its `Queue` and its `Source`.
+    """
+
+    def __init__(self, queue: Any, clock: FakeClock) -> None:
+        self._queue = queue
+        self._clock = clock
+        self._held: list[tuple[int, int, Send]] = []
+        self._numbers = count()
+
+    async def send(self, sends: Sequence[Send]) -> None:
+        for send in sends:
+            if send.delay_s:
+                due = self._clock.now() + send.delay_s * 1000
+                heapq.heappush(self._held, (due, next(self._numbers), send))
+        now = [send for send in sends if not send.delay_s]
+        if now:
+            await self._queue.send(now)
+
+    async def acknowledge(self, delivery: Delivery) -> None:
+        await self._queue.acknowledge(delivery)
+
+    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery]:
+        due = []
+        while self._held and self._held[0][0] <= self._clock.now():
+            _, _, send = heapq.heappop(self._held)
+            due.append(Send(send.body, send.group))
+        if due:
+            await self._queue.send(due)
+        deliveries: Sequence[Delivery] = await self._queue.receive(limit, wait_s)
+        return deliveries
+
+    async def release(self, delivery: Delivery, delay_s: int) -> None:
+        await self._queue.release(delivery, 0)
