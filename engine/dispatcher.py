@@ -33,7 +33,7 @@ from engine.layout import RunKey, message_group, page_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message
 from engine.outputs import run_output
-from engine.plan import Defer, Ignore, Relay, owned_by, plan
+from engine.plan import Defer, Ignore, Relay, Run, owned_by, plan
 from engine.ports import Commit, Delivery, Item, Platform, RevisionConflict, Send
 from engine.records import head_record, token_sends
 from engine.settle import Settled, Settling, complete, fail, settle
@@ -44,6 +44,9 @@ log = logging.getLogger("tidestep")
 
 NEWER_DELAY_S = 60
 """How long a message or head of a newer format is put off: a rollback is not over at once."""
+
+SHORTEST_STEP_MS = 50
+"""With less time left than this, no attempt is begun: the message goes round once more."""
 
 
 class Handled(msgspec.Struct, frozen=True):
@@ -94,10 +97,13 @@ class Dispatcher:
         if isinstance(decision, Relay):
             await self._relay(key, head, decision.tokens, delivery)
             return Handled("relayed", key.run, status=head.status)
+        now = self._platform.clock.now()
+        if isinstance(decision, Run) and deadline - now < SHORTEST_STEP_MS:
+            decision = Defer(now)
         if isinstance(decision, Defer):
-            due = delay_s(decision.due, self._platform.clock.now())
             group = message_group(key.tenant, head.workflow)
-            await journal.send([Send(delivery.body, group, due)], delivery)
+            copy = Send(delivery.body, group, delay_s(decision.due, now))
+            await journal.send([copy], delivery)
             return Handled("deferred", key.run, status=head.status)
         return await self._step(key, head, loaded, decision.token, message, delivery, deadline)
 

@@ -66,6 +66,7 @@ def refuse(error: TidestepError) -> Response[str]:
 
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    metrics.add_metric("Requests", MetricUnit.Count, 1)
     return app.resolve(event, context)
 
 
