@@ -1,0 +1,1 @@
+"""An order: a branch, a retry, and two parallel steps joined by ports."""

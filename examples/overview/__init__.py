@@ -1,0 +1,1 @@
+"""An aggregation: three APIs asked in parallel, joined by ports."""
