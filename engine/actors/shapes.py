@@ -14,7 +14,7 @@ from typing import Any, Protocol, Union, get_args, get_origin
 import msgspec
 
 from engine.actors.outcomes import Emit, Sleep
-from engine.errors import InvalidActor, InvalidValue
+from engine.errors import InvalidActor, InvalidValue, NotJson
 
 OUTCOMES = (Emit, Sleep)
 
@@ -42,7 +42,10 @@ class AnyShape:
         return value
 
     def dump(self, value: Any, what: str) -> Any:
-        return value
+        try:
+            return _plain(value)
+        except TypeError as error:
+            raise NotJson(f"{what} is not JSON: {error}") from error
 
     def schema(self) -> dict[str, Any]:
         return {}
@@ -110,6 +113,20 @@ def shape_of(annotation: Any, where: str) -> Shape:
     except (TypeError, RuntimeError) as error:
         raise InvalidActor(f"{where}: {annotation!r} cannot be read from JSON: {error}") from error
     return MsgspecShape(annotation)
+
+
+def _plain(value: Any) -> Any:
+    """`value` with the dataclasses, structs and models in it as JSON; the rest as it is."""
+    if isinstance(value, dict):
+        return {key: _plain(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, msgspec.Struct) or hasattr(value, "__dataclass_fields__"):
+        return msgspec.to_builtins(value)
+    pydantic = sys.modules.get("pydantic")
+    if pydantic is not None and isinstance(value, pydantic.BaseModel):
+        return value.model_dump(mode="json")
+    return value
 
 
 def _without_outcomes(annotation: Any) -> Any:
