@@ -1,7 +1,10 @@
 """The built-in actors. Unlike the rest of the engine, their code may talk to the world."""
 
+from typing import Any
+
+from engine.actors.actor import Actor
 from engine.library.flow import branch, sleep, switch
 from engine.library.http import http_request
 from engine.library.transform import map_value
 
-ACTORS = (branch, switch, sleep, map_value, http_request)
+ACTORS: tuple[Actor[..., Any], ...] = (branch, switch, sleep, map_value, http_request)
