@@ -12,6 +12,7 @@ from engine.actors import Actor, Registry, actor
 from engine.definition import Definition
 from engine.dispatcher import Dispatcher, Handled
 from engine.errors import StoreUnusable
+from engine.events import Event, Type
 from engine.layout import run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Delivery, Platform
@@ -26,17 +27,27 @@ QUICK = WorkerSettings(poll=0.01, sweep_every=0)
 
 
 class Bench:
+    """An engine in memory; `ended` is set when `runs` runs have completed."""
+
     def __init__(self, *actors: Actor[..., Any], settings: WorkerSettings = QUICK) -> None:
         self.clock = FakeClock()
         self.journal = MemoryJournal(self.clock)
+        self.runs = 0
+        self.ended = asyncio.Event()
         self.platform = Platform(
-            self.journal, MemoryBlobs(), self.clock, CountingEntropy(), FixedSecrets({})
+            self.journal, MemoryBlobs(), self.clock, CountingEntropy(), FixedSecrets({}), self
         )
         self.dispatcher = Dispatcher(self.platform, Registry(actors))
         self.stop = asyncio.Event()
         self.worker = Worker(self.platform, self.dispatcher, self.journal.source, settings)
 
+    def publish(self, event: Event) -> None:
+        self.runs -= event.type is Type.COMPLETED
+        if not self.runs:
+            self.ended.set()
+
     async def start(self, definition: Definition, *runs: str) -> None:
+        self.runs = len(runs)
         starter = Starter(self.platform)
         for run in runs:
             await starter.start(definition, {}, run)
@@ -65,8 +76,7 @@ def test_steps_of_many_runs_are_in_flight_together_up_to_the_limit() -> None:
         runs = [f"r{i}" for i in range(7)]
         await bench.start(graph("a", counted=False), *runs)
         working = asyncio.create_task(bench.worker.run(bench.stop))
-        while {await bench.status(run) for run in runs} != {Status.COMPLETED}:
-            await asyncio.sleep(0)
+        await bench.ended.wait()
         bench.stop.set()
         await working
         assert most == 3
@@ -100,8 +110,7 @@ def test_what_fails_is_given_back_and_the_worker_goes_on() -> None:
         bench.journal.source.release = at_once  # type: ignore[method-assign]
         await bench.start(graph("a", counted=False), "run")
         working = asyncio.create_task(bench.worker.run(bench.stop))
-        while await bench.status("run") is not Status.COMPLETED:
-            await asyncio.sleep(0)
+        await bench.ended.wait()
         bench.stop.set()
         await working
         assert released == [2, 4], "the wait doubles with each receipt"
@@ -178,8 +187,7 @@ def test_the_worker_sweeps() -> None:
         await bench.journal.send((), lost)
         bench.clock.advance(61)
         working = asyncio.create_task(bench.worker.run(bench.stop))
-        while await bench.status("run") is not Status.COMPLETED:
-            await asyncio.sleep(0)
+        await bench.ended.wait()
         bench.stop.set()
         await working
 
