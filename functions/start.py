@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -38,15 +37,26 @@ def starter() -> Starter:
     return Starter(platform())
 
 
+class StartRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a start; the same `id` with the same input is the same run."""
+
+    input: Any = {}
+    id: str | None = None
+
+
 @app.post("/workflows/<workflow>/runs")
 def start_run(workflow: str) -> Response[str]:
-    """Body: `{"input": ..., "id": "..."}`, both optional; the same id is the same run."""
     definition = workflows().get(workflow)
     if definition is None:
         known = ", ".join(sorted(workflows())) or "none"
         raise UnknownWorkflow(f"there is no workflow '{workflow}'; deployed: {known}")
-    request = _body()
-    started = asyncio.run(starter().start(definition, request.get("input", {}), request.get("id")))
+    try:
+        request = msgspec.json.decode(app.current_event.decoded_body or b"{}", type=StartRequest)
+    except msgspec.MsgspecError as error:
+        raise CallerError(
+            f'the body must be JSON like {{"input": {{...}}, "id": "order-7"}}: {error}'
+        ) from error
+    started = asyncio.run(starter().start(definition, request.input, request.id))
     metrics.add_metric("Started", MetricUnit.Count, int(started.created))
     answer = {"run": started.key.run, "status": started.status, "created": started.created}
     return _json(HTTPStatus.CREATED if started.created else HTTPStatus.OK, answer)
@@ -57,7 +67,7 @@ def read_run(run: str) -> Response[str]:
     return _json(HTTPStatus.OK, asyncio.run(RunReader(platform()).view(run_key(run))))
 
 
-@app.exception_handler(TidestepError)
+@app.exception_handler(TidestepError)  # type: ignore[untyped-decorator]
 def refuse(error: TidestepError) -> Response[str]:
     logger.info("refused", error=type(error).__name__, detail=str(error))
     answer = {"error": {"type": type(error).__name__, "message": str(error)}}
@@ -67,18 +77,8 @@ def refuse(error: TidestepError) -> Response[str]:
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     metrics.add_metric("Requests", MetricUnit.Count, 1)
-    return app.resolve(event, context)
-
-
-def _body() -> dict[str, Any]:
-    try:
-        body = json.loads(app.current_event.decoded_body or "{}")
-    except ValueError as error:
-        raise CallerError(f"the body is not JSON: {error}") from error
-    unknown = set(body) - {"input", "id"} if isinstance(body, dict) else {"?"}
-    if unknown or not isinstance(body.get("id", ""), str):
-        raise CallerError('the body must be an object like {"input": {...}, "id": "order-7"}')
-    return body
+    answer: dict[str, Any] = app.resolve(event, context)
+    return answer
 
 
 def _json(status: int, answer: Any) -> Response[str]:

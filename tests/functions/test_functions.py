@@ -38,9 +38,9 @@ def test_another_input_under_the_same_id_is_a_conflict(stack: Stack) -> None:
 @pytest.mark.parametrize(
     ("changes", "status", "words"),
     [
-        ({"body": "{"}, 400, "the body is not JSON"),
-        ({"body": "[]"}, 400, "must be an object"),
-        ({"body": '{"inptu": 1}'}, 400, "must be an object"),
+        ({"body": "{"}, 400, "the body must be JSON like"),
+        ({"body": "[]"}, 400, "Expected `object`"),
+        ({"body": '{"inptu": 1}'}, 400, "unknown field `inptu`"),
         ({"body": '{"input": {"sku": "cup"}}'}, 422, "'quantity' is a required property"),
         ({"body": '{"id": "a b", "input": {"sku": "x", "quantity": 1}}'}, 400, "run id 'a b'"),
         ({"workflow": "nothing"}, 404, "there is no workflow 'nothing'; deployed: order"),
