@@ -16,7 +16,7 @@ from engine.errors import RunNotFound
 from engine.layout import PAGE_PREFIX, RunKey
 from engine.loaded import Definitions
 from engine.ports import Platform
-from engine.snapshot import Entry, Head, Kind, State, Status, decode_head, decode_page
+from engine.snapshot import Entry, Head, Kind, State, Status, Value, decode_head, decode_page
 from engine.values import Values
 
 
@@ -88,10 +88,14 @@ class RunReader:
         definition = await self.definition(key, head)
         view = run_view(key, head, definition)
         if head.status is Status.COMPLETED:
-            values = Values(self._platform.journal, self._platform.blobs, key, head, definition)
-            output = (await values.decode({0: head.output}))[0]
+            output = await self._decode(key, head, head.output)
             view = msgspec.structs.replace(view, output=output)
         return view
+
+    async def input(self, key: RunKey) -> Any:
+        """What the run was started with."""
+        head = await self.head(key)
+        return await self._decode(key, head, head.input)
 
     async def history(self, key: RunKey) -> AsyncIterator[ResultView]:
         """Every result so far, in order."""
@@ -105,6 +109,11 @@ class RunReader:
                 yield result_view(head, definition, number, entry)
         for number, entry in enumerate(head.tail, head.first):
             yield result_view(head, definition, number, entry)
+
+    async def _decode(self, key: RunKey, head: Head, value: Value) -> Any:
+        definition = await self.definition(key, head)
+        values = Values(self._platform.journal, self._platform.blobs, key, head, definition)
+        return (await values.decode({0: value}))[0]
 
 
 def run_view(key: RunKey, head: Head, definition: Definition) -> RunView:

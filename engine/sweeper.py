@@ -41,11 +41,12 @@ async def sweep(
     for shard in shards:
         for key in await platform.journal.due(shard, platform.clock.now(), limit):
             looked_at += 1
-            sent += await _look_after(platform, key)
+            sent += await sweep_run(platform, key)
     return Swept(looked_at, sent)
 
 
-async def _look_after(platform: Platform, key: RunKey) -> int:
+async def sweep_run(platform: Platform, key: RunKey) -> int:
+    """Look after one run if its time has come; how many messages were sent for it."""
     body = await platform.journal.head(key)
     now = platform.clock.now()
     try:

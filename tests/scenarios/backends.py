@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from itertools import count
 from pathlib import Path
-from unittest.mock import patch
 
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ordered import OrderedJournal
 from engine.ports import Blobs, Journal, Source
 from infra.aws.client import ThreadedClients
+from tests.infra.aws.account import empty_account
 from tests.scenarios.world import DelayedSource, FakeClock, Open
 
 BACKENDS = ("memory", "sqlite", "aws")
-
-CREDENTIALS = {
-    "AWS_ACCESS_KEY_ID": "testing",
-    "AWS_SECRET_ACCESS_KEY": "testing",
-    "AWS_DEFAULT_REGION": "us-east-1",
-}
 
 _numbers = count(1)
 
@@ -29,9 +22,7 @@ _numbers = count(1)
 @contextmanager
 def stand_in() -> Iterator[ThreadedClients]:
     """AWS as moto plays it, and its clients: opening them takes longer than most tests."""
-    from moto import mock_aws
-
-    with patch.dict(os.environ, CREDENTIALS), mock_aws():
+    with empty_account():
         clients = ThreadedClients()
         yield clients
         clients.close()

@@ -1,0 +1,142 @@
+"""Foreign errors end here: what botocore or the network says becomes what an operator can do.
+
+What must stay true: no exception of botocore, aiohttp or the socket layer leaves this package. A
+message names service, operation and target, and ends with what to do. Two refusals are answers and
+not errors, `ConditionFailed` and `Gone`; the adapters turn them into what their ports promise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from engine.errors import Misconfigured, PlatformError, StoreUnusable, TidestepError, TooLarge
+
+
+class ConditionFailed(Exception):
+    """The condition of a write did not hold. `item` is the one that stood in the way, if told."""
+
+    def __init__(self, item: dict[str, Any] | None = None) -> None:
+        super().__init__("the condition of a write did not hold")
+        self.item = item
+
+
+class Gone(Exception):
+    """What the request names is not there (any more): an object, or a message's receipt."""
+
+
+class Unsupported(StoreUnusable):
+    """The endpoint does not know this operation: as a rule a stand-in, not AWS."""
+
+
+_MISSING = {
+    "ResourceNotFoundException": "table does not exist: check TIDESTEP_TABLE and the region",
+    "QueueDoesNotExist": "queue does not exist: check TIDESTEP_QUEUE_URL and the region",
+    "NonExistentQueue": "queue does not exist: check TIDESTEP_QUEUE_URL and the region",
+    "NoSuchBucket": "bucket does not exist: check TIDESTEP_BUCKET and the region",
+}
+_GONE = {"NoSuchKey", "404", "ReceiptHandleIsInvalid", "MessageNotInflight"}
+_CREDENTIALS = {
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "IncompleteSignature",
+    "InvalidAccessKeyId",
+    "InvalidClientTokenId",
+    "InvalidSignatureException",
+    "MissingAuthenticationToken",
+    "MissingAuthenticationTokenException",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+}
+_DENIED = {"AccessDenied", "AccessDeniedException", "KMS.AccessDeniedException", "403"}
+_THROTTLED = {
+    "KmsThrottled",
+    "ProvisionedThroughputExceededException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+    "ThrottlingException",
+}
+
+
+@contextmanager
+def translated(service: str, operation: str, parameters: Mapping[str, Any]) -> Iterator[None]:
+    """Foreign exceptions from inside come out as our own; a bug of ours comes out as it is."""
+    try:
+        yield
+    except (TidestepError, ConditionFailed, Gone):
+        raise
+    except Exception as error:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        where = " ".join(filter(None, (service, operation, _target(parameters))))
+        if isinstance(error, ClientError):
+            raise _from_answer(service, where, error) from error
+        if isinstance(error, BotoCoreError):
+            raise _from_client(where, error) from error
+        if isinstance(error, OSError) or type(error).__module__.startswith("aiohttp."):
+            raise StoreUnusable(f"{where}: {error!r}; check the network") from error
+        raise
+
+
+def entry_failure(service: str, operation: str, code: str, message: str) -> Exception:
+    """What the failure of one entry of a batch, which AWS answers with 200, stands for."""
+    from botocore.exceptions import ClientError
+
+    answer = {"Error": {"Code": code, "Message": message}}
+    return _from_answer(service, f"{service} {operation}", ClientError(answer, operation))
+
+
+def _from_answer(service: str, where: str, error: Any) -> Exception:
+    details = error.response.get("Error", {})
+    code = str(details.get("Code", "")).removeprefix("AWS.SimpleQueueService.")
+    said = f"{where}: {code}: {details.get('Message', '')}".rstrip(": ")
+    if code == "ConditionalCheckFailedException":
+        return ConditionFailed(error.response.get("Item"))
+    if code in _GONE or "receipt handle has expired" in said.lower():
+        return Gone(said)
+    if code in _MISSING:
+        return Misconfigured(f"{where}: the {_MISSING[code]}")
+    if "specified index" in said:
+        return Misconfigured(f"{said}; the table lacks an index: deploy the template again")
+    if code in _DENIED:
+        action = _action(service, error.operation_name)
+        return Misconfigured(f"{said}; allow this role the action {action}")
+    if code in _CREDENTIALS:
+        return Misconfigured(f"{said}; check the credentials of this process")
+    if code in _THROTTLED:
+        return StoreUnusable(f"{said}; still throttled after retries: it will be tried again")
+    if "item size" in said.lower():
+        return TooLarge(said)
+    if code in ("UnknownOperationException", "UnknownOperation"):
+        return Unsupported(said)
+    return StoreUnusable(said)
+
+
+def _from_client(where: str, error: Exception) -> PlatformError:
+    from botocore import exceptions as boto
+
+    if isinstance(error, boto.NoRegionError):
+        return Misconfigured(f"{where}: no region; set AWS_REGION")
+    if isinstance(error, boto.ProfileNotFound):
+        return Misconfigured(f"{where}: {error}; check AWS_PROFILE")
+    if isinstance(error, boto.NoCredentialsError | boto.PartialCredentialsError):
+        return Misconfigured(f"{where}: {error}; give this process credentials or a role")
+    if isinstance(error, boto.HTTPClientError | boto.ConnectionError):
+        return StoreUnusable(f"{where}: {error}; check the network and AWS_ENDPOINT_URL")
+    return StoreUnusable(f"{where}: {error}")
+
+
+def _action(service: str, operation: str) -> str:
+    """The IAM action of an operation: SQS's batches are allowed with the single operation."""
+    if service == "sqs":
+        operation = operation.removesuffix("Batch")
+    return f"{service}:{operation}"
+
+
+def _target(parameters: Mapping[str, Any]) -> str:
+    for name in ("TableName", "QueueUrl", "Bucket"):
+        if name in parameters:
+            return str(parameters[name])
+    return ", ".join(parameters.get("RequestItems", ()))

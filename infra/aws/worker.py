@@ -1,0 +1,67 @@
+"""The composition root of a long-running process on AWS: `tidestep work --aws` and its visitors.
+
+    async with aws_backend(os.environ) as backend:
+        worker = backend.worker(actors)
+
+It is what the functions put together in `functions/application.py`, on asynchronous clients: one
+process keeps hundreds of steps in flight. Importing it imports aiobotocore.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+
+from engine.actors import Registry
+from engine.dispatcher import Dispatcher
+from engine.ordered import OrderedJournal
+from engine.ports import Events, Platform, Source
+from engine.worker import Worker, WorkerSettings
+from infra.aws.aio import AsyncClients
+from infra.aws.dynamodb import DynamoStore
+from infra.aws.s3 import S3Blobs
+from infra.aws.settings import AwsSettings
+from infra.aws.sqs import SqsQueue
+from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
+
+STEP_TIMEOUT_S = 300.0
+"""Below the visibility timeout of the template's queue, so that a running step is not redelivered.
+"""
+SWEEP_EVERY_S = 60.0
+"""As often as the template's sweeper; two at once do no harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsBackend:
+    """The engine's ports, and the queue as a source of deliveries."""
+
+    platform: Platform
+    source: Source
+
+    def worker(self, actors: Registry, settings: WorkerSettings | None = None) -> Worker:
+        chosen = replace(
+            settings or WorkerSettings(), step_timeout=STEP_TIMEOUT_S, sweep_every=SWEEP_EVERY_S
+        )
+        return Worker(self.platform, Dispatcher(self.platform, actors), self.source, chosen)
+
+
+@asynccontextmanager
+async def aws_backend(
+    environment: Mapping[str, str], events: Events | None = None
+) -> AsyncIterator[AwsBackend]:
+    """Open DynamoDB, SQS and S3 as the environment names them. Raises Misconfigured."""
+    chosen = AwsSettings.from_env(environment)
+    async with AsyncClients(environment=environment) as clients:
+        store = DynamoStore(await clients.client("dynamodb"), chosen.table)
+        queue = SqsQueue(await clients.client("sqs"), chosen.queue_url)
+        platform = Platform(
+            journal=OrderedJournal(store, queue),
+            blobs=S3Blobs(lambda: clients.client("s3"), chosen.bucket),
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            secrets=EnvironmentSecrets(environment),
+            events=events,
+            env=exposed(environment, chosen.expose_env),
+        )
+        yield AwsBackend(platform, queue)

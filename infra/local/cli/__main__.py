@@ -1,0 +1,7 @@
+"""`python -m infra.local.cli`."""
+
+import sys
+
+from infra.local.cli.boundary import main
+
+sys.exit(main())

@@ -1,0 +1,55 @@
+"""Documents from a file or stdin: loaded, checked (`validate`) and drawn (`graph`)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Literal
+
+from engine.actors import Registry
+from engine.definition import Definition
+from engine.documents import Problem, Source, compile_document, mermaid, parse_source, read_source
+from engine.documents.validate import checked_document, shaped_document
+from engine.errors import InvalidDefinition
+from infra.local.cli.exits import INVALID, OK
+from infra.local.cli.inputs import STDIN, read_stdin
+from infra.local.cli.output import print_json, print_text
+from infra.local.cli.wording import count
+
+
+def load_workflow(file: str, actors: Registry) -> Definition:
+    """Raises InvalidDefinition with all problems, UnknownWorkflow for a file that is not there."""
+    return compile_document(checked_document(_source(file), actors), actors)
+
+
+def validate_file(file: str, actors: Registry, *, as_json: bool) -> int:
+    """Raises InvalidDefinition with all problems, unless they go out as JSON."""
+    try:
+        definition = load_workflow(file, actors)
+    except InvalidDefinition as error:
+        if not as_json:
+            raise
+        problems = [asdict(each) for each in error.problems if isinstance(each, Problem)]
+        print_json({"file": file, "ok": False, "problems": problems})
+        return INVALID
+    nodes = len(definition.nodes)
+    edges = sum(len(to) for node in definition.nodes for to in node.successors.values())
+    if as_json:
+        found = {"workflow": definition.name, "nodes": nodes, "edges": edges}
+        print_json({"file": file, "ok": True, "problems": [], **found})
+    else:
+        size = f"{count(nodes, 'node')}, {count(edges, 'edge')}"
+        print_text(f"{file}: ok, workflow '{definition.name}' with {size}")
+    return OK
+
+
+def draw(file: str, direction: Literal["TD", "LR"], *, as_json: bool) -> None:
+    """Needs no actors: an unfinished workflow can be drawn too. Raises InvalidDefinition."""
+    text = mermaid(shaped_document(_source(file)), direction)
+    if as_json:
+        print_json({"mermaid": text})
+    else:
+        print_text(text)
+
+
+def _source(file: str) -> Source:
+    return parse_source(read_stdin(), "stdin") if file == STDIN else read_source(file)

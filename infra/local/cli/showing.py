@@ -1,0 +1,183 @@
+"""`tidestep show`: one run, from its head and its history."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from engine.layout import RunKey, run_key
+from engine.ports import Platform
+from engine.reading import PendingView, ResultView, RunReader, RunView
+from engine.snapshot import State, Status
+from infra.local.cli.options import Place
+from infra.local.cli.output import print_json, print_table, print_text
+from infra.local.cli.places import visited
+from infra.local.cli.wording import count, duration, error_text, moment, one_line, short_json, until
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+_STOPPED = State.STOPPED.name.lower()
+
+
+@dataclass(slots=True)
+class NodeSummary:
+    """What one node has done. `took_ms` is the sum over its attempts."""
+
+    node: str
+    actor: str
+    state: str = ""
+    visits: int = 0
+    attempts: int = 0
+    failures: int = 0
+    took_ms: int = 0
+    last_error: dict[str, str] | None = None
+
+
+@dataclass(slots=True)
+class Shown:
+    """Everything there is to show about a run."""
+
+    view: RunView
+    input: Any
+    nodes: list[NodeSummary]
+    history: list[ResultView]
+
+
+async def show(run: str, place: Place, *, with_history: bool, as_json: bool) -> None:
+    """Raises RunNotFound."""
+    async with visited(place) as platform:
+        shown = await _read(platform, run_key(run), with_history)
+        now = platform.clock.now()
+    if as_json:
+        print_json(_as_json(shown, with_history))
+        return
+    print_text("\n".join(_summary(shown, now)))
+    print_text("")
+    print_table(_node_table(shown.nodes))
+    if shown.view.pending and not shown.view.status.terminal:
+        print_text("")
+        print_table(_pending_table(shown.view.pending, now))
+    if with_history:
+        print_text("")
+        print_table(_history_table(shown.history, now))
+
+
+async def _read(platform: Platform, key: RunKey, keep_history: bool) -> Shown:
+    reader = RunReader(platform)
+    view = await reader.view(key)
+    head = await reader.head(key)
+    definition = await reader.definition(key, head)
+    input = await reader.input(key)
+    nodes = {node.id: NodeSummary(node.id, node.actor) for node in definition.nodes}
+    history: list[ResultView] = []
+    async for result in reader.history(key):
+        _count(nodes[result.node], result)
+        if keep_history:
+            history.append(result)
+    for token in view.pending:
+        summary = nodes[token.node]
+        if token.state != _STOPPED:  # that one has failed, which says more
+            summary.state = token.state
+        summary.visits = max(summary.visits, token.visit)
+    return Shown(view, input, list(nodes.values()), history)
+
+
+def _count(summary: NodeSummary, result: ResultView) -> None:
+    summary.state = result.outcome
+    summary.visits = max(summary.visits, result.visit)
+    summary.attempts += 1
+    summary.took_ms += result.took_ms
+    if result.error is not None:
+        summary.failures += 1
+        summary.last_error = result.error
+
+
+def _as_json(shown: Shown, with_history: bool) -> dict[str, Any]:
+    found: dict[str, Any] = msgspec.to_builtins(shown.view)
+    found["input"] = shown.input
+    found["nodes"] = [asdict(node) for node in shown.nodes]
+    if with_history:
+        found["history"] = msgspec.to_builtins(shown.history)
+    return found
+
+
+def _summary(shown: Shown, now: int) -> Iterable[str]:
+    view = shown.view
+    age = duration(now - view.created_at)
+    yield f"run       {view.run}"
+    yield f"workflow  {view.workflow}"
+    yield f"status    {view.status}"
+    yield f"started   {moment(view.created_at, now)}, {age} ago"
+    if view.ended_at:
+        took = duration(view.ended_at - view.created_at)
+        yield f"ended     {moment(view.ended_at, now)}, after {took}"
+    failures = f", {count(view.failures, 'failed attempt')}" if view.failures else ""
+    yield f"steps     {view.steps:,}{failures}"
+    yield f"input     {short_json(shown.input)}"
+    if view.status is Status.COMPLETED:
+        yield f"output    {short_json(view.output)}"
+    if view.error is not None:
+        at = f"node '{view.error['node']}': " if "node" in view.error else ""
+        yield f"error     {at}{one_line(error_text(view.error))}"
+
+
+def _node_table(nodes: Iterable[NodeSummary]) -> Table:
+    table = _table("node", "actor", "state", ">visits", ">attempts", ">failures", ">time", "error")
+    for node in nodes:
+        reached = node.visits > 0
+        table.add_row(
+            node.node,
+            node.actor,
+            node.state or "-",
+            str(node.visits) if reached else "",
+            str(node.attempts) if reached else "",
+            str(node.failures) if reached else "",
+            duration(node.took_ms) if node.attempts else "",
+            one_line(error_text(node.last_error)),
+        )
+    return table
+
+
+def _pending_table(pending: Iterable[PendingView], now: int) -> Table:
+    table = _table("pending", "state", ">visit", ">attempt", "due")
+    for token in pending:
+        due = until(token.due, now) if token.due > now else "now"
+        table.add_row(token.node, token.state, str(token.visit), str(token.attempt), due)
+    return table
+
+
+def _history_table(history: Iterable[ResultView], now: int) -> Table:
+    table = _table(
+        ">result", "node", ">visit", ">attempt", "outcome", "port", ">time", "at", "error"
+    )
+    for result in history:
+        table.add_row(
+            str(result.number),
+            result.node,
+            str(result.visit),
+            str(result.attempt),
+            result.outcome,
+            result.port,
+            duration(result.took_ms),
+            moment(result.at, now),
+            one_line(error_text(result.error)),
+        )
+    return table
+
+
+def _table(*headings: str) -> Table:
+    """A heading that begins with '>' is that of a column of numbers."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    for heading in headings:
+        table.add_column(
+            heading.removeprefix(">"),
+            no_wrap=heading != "error",
+            justify="right" if heading.startswith(">") else "left",
+        )
+    return table

@@ -1,0 +1,112 @@
+"""The composition root of the embedded backend: one database file, and the engine on top of it.
+
+Many processes may visit a file, to start runs and to read them; one at a time is its worker. Both
+are opened by a context manager that closes the file again:
+
+    with visiting(path, os.environ) as embedded:
+        started = await embedded.starter.start(definition, input)
+
+What runs steps is imported by the worker alone: a visitor that lists runs is quick to start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.ports import Events, Platform, Source
+from engine.reading import RunReader
+from infra.local.sqlite import SqliteVisitor, SqliteWorker
+from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
+
+if TYPE_CHECKING:
+    from engine.actors import Registry
+    from engine.starting import Starter
+    from engine.worker import Worker, WorkerSettings
+
+DEFAULT_DATABASE = Path("tidestep.db")
+DATABASE_VARIABLE = "TIDESTEP_DB"
+EXPOSED_VARIABLE = "TIDESTEP_EXPOSE_ENV"
+"""Names the environment variables that expressions may read."""
+
+
+class Embedded:
+    """A database file as its visitors use it: to start runs, and to read them."""
+
+    def __init__(
+        self,
+        store: SqliteVisitor | SqliteWorker,
+        environment: Mapping[str, str],
+        events: Events | None = None,
+    ) -> None:
+        self.platform = Platform(
+            journal=store.journal,
+            blobs=store.blobs,
+            clock=SystemClock(),
+            entropy=SystemEntropy(),
+            secrets=EnvironmentSecrets(environment),
+            events=events,
+            env=exposed(environment, environment.get(EXPOSED_VARIABLE, "")),
+        )
+
+    @cached_property
+    def reader(self) -> RunReader:
+        return RunReader(self.platform)
+
+    @cached_property
+    def starter(self) -> Starter:
+        from engine.starting import Starter
+
+        return Starter(self.platform)
+
+
+class EmbeddedWorker(Embedded):
+    """A database file in the hands of its one worker."""
+
+    def __init__(
+        self, store: SqliteWorker, environment: Mapping[str, str], events: Events | None = None
+    ) -> None:
+        super().__init__(store, environment, events)
+        self.source: Source = store.source
+
+    def worker(
+        self,
+        actors: Registry,
+        settings: WorkerSettings | None = None,
+        source: Source | None = None,
+    ) -> Worker:
+        """A worker on this file's messages, or on those of them that `source` lets through."""
+        from engine.dispatcher import Dispatcher
+        from engine.worker import Worker, WorkerSettings
+
+        return Worker(
+            self.platform,
+            Dispatcher(self.platform, actors),
+            source or self.source,
+            settings or WorkerSettings(),
+        )
+
+
+@contextmanager
+def visiting(path: Path, environment: Mapping[str, str]) -> Iterator[Embedded]:
+    """Open the file beside its worker, creating it where there is none.
+
+    Raises NewerFormat or StoreUnusable.
+    """
+    with SqliteVisitor(path, SystemClock()) as store:
+        yield Embedded(store, environment)
+
+
+@contextmanager
+def working(
+    path: Path, environment: Mapping[str, str], events: Events | None = None
+) -> Iterator[EmbeddedWorker]:
+    """Open the file as its worker, creating it where there is none.
+
+    Raises WorkerRunning while another process is its worker, NewerFormat or StoreUnusable.
+    """
+    with SqliteWorker(path, SystemClock()) as store:
+        yield EmbeddedWorker(store, environment, events)
