@@ -12,12 +12,14 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from typing import Any, Literal
 
 import msgspec
 
 from engine.actors import Context, Registry, Sleep
 from engine.actors.registry import AnyActor
+from engine.deadline import run_within
 from engine.definition import NO_RETRY, Node, RetryPolicy
 from engine.errors import (
     AttemptTimeout,
@@ -34,7 +36,7 @@ from engine.ports import Item, Platform
 from engine.scopes import expression_scope, secrets_for
 from engine.settle import Done, Failed, Outcome, Slept
 from engine.snapshot import ABSENT, RUN_INPUT, Failure, Head, Payload, Resumed, Token, Value
-from engine.values import Values, store_value
+from engine.values import INLINE_BYTES, Values, store_value
 
 log = logging.getLogger("tidestep")
 
@@ -79,9 +81,12 @@ class Attempt:
         self._loaded = loaded
         self._token = token
         self._node: Node = loaded.definition.nodes[token.node]
-        self._values = Values(platform.journal, platform.blobs, key, head, loaded.definition)
         self._secrets: dict[str, str] = {}
-        self._execution = platform.entropy.new_id()
+
+    @cached_property
+    def _values(self) -> Values:
+        platform, definition = self._platform, self._loaded.definition
+        return Values(platform.journal, platform.blobs, self._key, self._head, definition)
 
     async def run(self, deadline: int) -> Attempted:
         """Run the actor; it is cut off at `deadline` (ms since 1970). Raises PlatformError."""
@@ -130,15 +135,12 @@ class Attempt:
         return Done(port, stored), item
 
     async def _within(self, timeout_s: float, actor: AnyActor, arguments: dict[str, Any]) -> Any:
-        overran = False
+        work = actor.function if actor.is_async else partial(asyncio.to_thread, actor.function)
+        scope = asyncio.timeout(timeout_s)
         try:
-            async with asyncio.timeout(timeout_s) as scope:
-                if actor.is_async:
-                    return await actor.function(**arguments)
-                return await asyncio.to_thread(actor.function, **arguments)
+            return await run_within(work(**arguments), scope)
         except TimeoutError:
-            overran = scope.expired()
-            if not overran:
+            if not scope.expired():
                 raise
         raise AttemptTimeout(f"the attempt took longer than its {timeout_s:g} seconds")
 
@@ -153,6 +155,11 @@ class Attempt:
                 for port, reference in zip(self._node.inports, self._token.inputs, strict=True)
                 if reference != ABSENT
             }
+        if len(references) == 1:  # as a rule, and from the step before, whose entry the tail has
+            ((port, reference),) = references.items()
+            entry = self._head.entry(reference)
+            if entry is not None and entry.failure is None and isinstance(entry.value, bytes):
+                return {port: decode_json(entry.value)}
         values = await self._values.load(references.values())
         return {port: values[reference] for port, reference in references.items()}
 
@@ -216,7 +223,7 @@ class Attempt:
         limit = self._platform.limits.state_bytes
         if len(text) > limit:
             raise TooLarge(f"the state has {len(text):,} bytes of JSON; the limit is {limit:,}")
-        name = state_item(self._token.node, self._execution)
+        name = state_item(self._token.node, self._platform.entropy.new_id())
         value, item = await store_value(text, self._key.partition, name, self._platform.blobs)
         old = self._head.states.get(self._token.node)
         drops = (old.ref,) if isinstance(old, Payload) and not old.blob else ()
@@ -232,7 +239,10 @@ class Attempt:
         limit = self._platform.limits.output_bytes
         if len(text) > limit:
             raise TooLarge(f"{what} has {len(text):,} bytes of JSON; the limit is {limit:,}")
-        name = output_item(self._head.epoch, self._token, self._execution)
+        if len(text) <= INLINE_BYTES:
+            return text, None
+        execution = self._platform.entropy.new_id()
+        name = output_item(self._head.epoch, self._token, execution)
         return await store_value(text, self._key.partition, name, self._platform.blobs)
 
     def _until(self, sleep: Sleep, began: int) -> int:

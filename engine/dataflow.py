@@ -8,7 +8,7 @@ counter in `Head.visits`, and a visit number is never used twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from engine.definition import ONCE, Definition
 from engine.snapshot import ABSENT, Head, State, Token
@@ -39,19 +39,24 @@ class Board:
         """Activate a start node, whose message is the run's input, whatever its edges."""
         self.add(self._activate(node, self._next_visit(node), ()))
 
-    def emit(self, node: int, port: str, reference: int) -> tuple[int, ...]:
-        """Queue a copy of the message on every inport that `port` leads to; the nodes reached."""
-        targets = self._nodes[node].successors.get(port, ())
-        for target, position in targets:
-            self._queue(target, position, reference)
-        return tuple(target for target, _ in targets)
+    def emit(self, node: int, port: str, reference: int) -> None:
+        """Deliver a copy of the message to every inport that `port` leads to."""
+        for target, position in self._nodes[node].successors.get(port, ()):
+            if (
+                target not in self.ports
+                and len(self._nodes[target].inports) == 1
+                and not self._busy(target)
+            ):  # as a rule: the message need not queue
+                self.add(self._activate(target, self._next_visit(target), (reference,)))
+            else:
+                self._queue(target, position, reference)
+                self.fire(target)
 
-    def fire(self, candidates: Iterable[int]) -> None:
-        """Activate each of these nodes that is idle and has a message on every connected inport."""
-        for node in dict.fromkeys(candidates):
-            queues = self.ports.get(node)
-            if queues is not None and all(queues) and not self._busy(node):
-                self._take(node, queues)
+    def fire(self, node: int) -> None:
+        """Activate the node if it is idle and has a message on every connected inport."""
+        queues = self.ports.get(node)
+        if queues is not None and all(queues) and not self._busy(node):
+            self._take(node, queues)
 
     def fire_without_optional(self) -> bool:
         """With nothing else to run: activate a join that lacks only optional ports, if any."""
@@ -65,11 +70,13 @@ class Board:
     @property
     def idle(self) -> bool:
         """Whether nothing is left that could still run."""
-        return all(token.state is State.STOPPED for token in self.frontier)
+        return not self.frontier or all(t.state is State.STOPPED for t in self.frontier)
 
     @property
     def pending(self) -> int:
         """Tokens and queued messages: what the frontier's bound counts."""
+        if not self.ports:
+            return len(self.frontier)
         queued = sum(len(queue) for queues in self.ports.values() for queue in queues)
         return len(self.frontier) + queued
 
@@ -88,7 +95,10 @@ class Board:
         ]
 
     def _busy(self, node: int) -> bool:
-        return any(token.node == node for token in self.frontier)
+        for token in self.frontier:  # noqa: SIM110 - on every step's way, and twice as fast
+            if token.node == node:
+                return True
+        return False
 
     def _queue(self, node: int, position: int, reference: int) -> None:
         queues = self.ports.get(node) or ((),) * len(self._nodes[node].inports)

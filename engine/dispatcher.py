@@ -29,7 +29,7 @@ from engine.actors import Registry
 from engine.attempt import Attempt, Attempted
 from engine.errors import ExpressionError, InvalidValue, NewerFormat
 from engine.events import executing, settled_events
-from engine.layout import RunKey, message_group, page_item, run_key
+from engine.layout import RunKey, message_group, page_item
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message
 from engine.outputs import run_output
@@ -80,7 +80,7 @@ class Dispatcher:
             message = decode_message(delivery.body)
         except NewerFormat as error:
             return await self._put_off(delivery, "newer", str(error))
-        key = run_key(message.run, message.tenant)
+        key = RunKey(message.tenant, message.run)
         body = await journal.head(key)
         if body is None:
             await journal.send((), delivery)
@@ -90,14 +90,14 @@ class Dispatcher:
             loaded = await self._definitions.get(key.tenant, head.definition)
         except NewerFormat as error:
             return await self._put_off(delivery, message_group(key.tenant, ""), str(error))
-        decision = plan(head, message, self._platform.clock.now())
+        now = self._platform.clock.now()
+        decision = plan(head, message, now)
         if isinstance(decision, Ignore):
             await journal.send((), delivery)
             return Handled(decision.reason, key.run, status=head.status)
         if isinstance(decision, Relay):
             await self._relay(key, head, decision.tokens, delivery)
             return Handled("relayed", key.run, status=head.status)
-        now = self._platform.clock.now()
         if isinstance(decision, Run) and deadline - now < SHORTEST_STEP_MS:
             decision = Defer(now)
         if isinstance(decision, Defer):

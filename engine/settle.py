@@ -9,11 +9,20 @@ was saved first, is the same call again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from msgspec.structs import replace
 
 from engine.dataflow import Activate, Board
-from engine.definition import DEFAULT_OUTPORT, ERROR_PORT, NO_RETRY, Definition, RetryPolicy
+from engine.definition import (
+    DEFAULT_OUTPORT,
+    ERROR_PORT,
+    NO_RETRY,
+    Definition,
+    Node,
+    RetryPolicy,
+)
 from engine.snapshot import (
     PAGE_ENTRIES,
     Entry,
@@ -27,7 +36,7 @@ from engine.snapshot import (
     Token,
     Value,
 )
-from engine.timing import coarse_look, in_reach, with_wake
+from engine.timing import coarse_look, earliest_look, in_reach
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -92,67 +101,51 @@ def settle(
     head: Head, definition: Definition, settling: Settling, frontier_limit: int = FRONTIER_LIMIT
 ) -> Settled:
     """The state after `settling`. Its token must be pending in `head`."""
-    token, outcome, now = settling.token, settling.outcome, settling.now
+    token, now = settling.token, settling.now
+    node = definition.nodes[token.node]
     board = Board(head, definition, _activation(settling.sid, now))
     board.remove(token)
+    ruling = _rule(settling, node, definition.on_failure)
+    if ruling.again is not None:
+        board.add(ruling.again)
     number = head.next_number
-    entry = Entry(
-        node=token.node,
-        visit=token.visit,
-        attempt=token.attempt,
-        epoch=head.epoch,
-        kind=Kind.DONE,
-        port="",
-        owner=token.owner,
-        inputs=token.inputs,
-        at=now - head.created_at,
-        took=settling.took,
-    )
-    failure: Failure | None = None
-    failures = head.failures
-    if isinstance(outcome, Done):
-        entry = replace(entry, port=outcome.port, value=outcome.value)
-    elif isinstance(outcome, Slept):
-        entry = replace(entry, kind=Kind.SLEPT, due=outcome.until - head.created_at)
-        board.add(_again(settling, State.SLEEPING, Resumed.SLEPT, outcome.until, token.failures))
-    else:
-        failures += 1
-        entry, failure = _settle_failure(entry, board, definition, settling, head.created_at)
-
-    node = definition.nodes[token.node]
-    latest = head.latest
-    if entry.port:
-        reached = board.emit(token.node, entry.port, number)
-        board.fire((*reached, token.node))
+    latest, previous = head.latest, 0
+    if ruling.port:
+        board.emit(token.node, ruling.port, number)
         if node.named:
-            entry = replace(entry, previous=latest.get(token.node, 0))
+            previous = latest.get(token.node, 0)
             latest = {**latest, token.node: number}
-    elif entry.kind in (Kind.DONE, Kind.FAILED):
-        board.fire((token.node,))
+    board.fire(token.node)  # it may have messages queued
 
+    entry = _entry(settling, ruling, head, previous)
     page, first, tail = _append(head, entry)
+    steps = head.steps + 1
+    failure, quiescent = ruling.fatal, False
+    if failure is None:
+        failure, quiescent = _close(board, definition, steps, frontier_limit)
+    else:
+        board.frontier.append(_stopped(token))
     states = head.states
     if settling.state is not None:
         states = {**states, token.node: settling.state}
     after = replace(
         head,
         rev=head.rev + 1,
+        status=_status(board.frontier),
         first=first,
         tail=tail,
+        frontier=tuple(board.frontier),
+        ports=board.ports,
+        visits=board.visits,
         latest=latest,
         states=states,
-        steps=head.steps + 1,
-        failures=failures,
+        steps=steps,
+        failures=head.failures + (entry.failure is not None),
+        wake_at=0 if head.held else earliest_look(board.frontier),
     )
-    quiescent = False
-    if failure is None:
-        failure, quiescent = _close(board, definition, after.steps, frontier_limit)
-    after = replace(after, frontier=tuple(board.frontier), ports=board.ports, visits=board.visits)
     if failure is not None:
         return Settled(fail(after, failure, token.node, now), number, page, (), False)
-    after = replace(after, status=_status(after))
-    after = replace(after, wake_at=with_wake(after))
-    ready = tuple(t for t in board.ready if in_reach(t, now))
+    ready = tuple([t for t in board.ready if in_reach(t, now)])
     return Settled(after, number, page, ready, quiescent)
 
 
@@ -204,6 +197,39 @@ def _activation(sid: str, now: int) -> Activate:
     return activate
 
 
+class _Ruling(msgspec.Struct, frozen=True):
+    """What an outcome means for its token and for the run."""
+
+    kind: Kind
+    port: str = ""
+    """The port that a message goes out of; empty for none."""
+    again: Token | None = None
+    """The same visit's next attempt."""
+    chance: float | None = None
+    fatal: Failure | None = None
+    """Why the run fails, where it does."""
+
+
+def _rule(settling: Settling, node: Node, on_failure: str) -> _Ruling:
+    token, outcome, policy = settling.token, settling.outcome, settling.policy
+    if isinstance(outcome, Done):
+        return _Ruling(Kind.DONE, outcome.port)
+    if isinstance(outcome, Slept):
+        again = _again(settling, State.SLEEPING, Resumed.SLEPT, outcome.until, token.failures)
+        return _Ruling(Kind.SLEPT, again=again)
+    failures = token.failures + 1
+    if not outcome.permanent and policy.allows(failures, outcome.kinds):
+        due = settling.now + policy.delay_ms(failures, settling.chance)
+        again = _again(settling, State.RETRYING, Resumed.RETRY, due, failures)
+        chance = settling.chance if policy.jitter else None
+        return _Ruling(Kind.RETRIED, again=again, chance=chance)
+    if node.successors.get(ERROR_PORT):
+        return _Ruling(Kind.FAILED, ERROR_PORT)
+    if on_failure == "continue":
+        return _Ruling(Kind.FAILED, DEFAULT_OUTPORT)
+    return _Ruling(Kind.FAILED, fatal=outcome.failure)
+
+
 def _again(settling: Settling, state: State, resumed: Resumed, due: int, failures: int) -> Token:
     """The token of the same visit's next attempt, not before `due`."""
     return replace(
@@ -219,26 +245,30 @@ def _again(settling: Settling, state: State, resumed: Resumed, due: int, failure
     )
 
 
-def _settle_failure(
-    entry: Entry, board: Board, definition: Definition, settling: Settling, created_at: int
-) -> tuple[Entry, Failure | None]:
-    """The entry of a failed attempt, and the failure where it ends the run."""
-    token, outcome, policy = settling.token, settling.outcome, settling.policy
-    assert isinstance(outcome, Failed)
-    failures = token.failures + 1
-    entry = replace(entry, failure=outcome.failure)
-    if not outcome.permanent and policy.allows(failures, outcome.kinds):
-        due = settling.now + policy.delay_ms(failures, settling.chance)
-        board.add(_again(settling, State.RETRYING, Resumed.RETRY, due, failures))
-        chance = settling.chance if policy.jitter else None
-        return replace(entry, kind=Kind.RETRIED, due=due - created_at, chance=chance), None
-    entry = replace(entry, kind=Kind.FAILED)
-    if definition.nodes[token.node].successors.get(ERROR_PORT):
-        return replace(entry, port=ERROR_PORT), None
-    if definition.on_failure == "continue":
-        return replace(entry, port=DEFAULT_OUTPORT), None
-    board.frontier.append(replace(token, state=State.STOPPED, failures=failures))
-    return entry, outcome.failure
+def _stopped(token: Token) -> Token:
+    """The token whose failure ended the run: where an operator's retry begins."""
+    return replace(token, state=State.STOPPED, failures=token.failures + 1)
+
+
+def _entry(settling: Settling, ruling: _Ruling, head: Head, previous: int) -> Entry:
+    token, outcome = settling.token, settling.outcome
+    return Entry(
+        node=token.node,
+        visit=token.visit,
+        attempt=token.attempt,
+        epoch=head.epoch,
+        kind=ruling.kind,
+        port=ruling.port,
+        owner=token.owner,
+        inputs=token.inputs,
+        at=settling.now - head.created_at,
+        took=settling.took,
+        value=outcome.value if isinstance(outcome, Done) else b"",
+        failure=outcome.failure if isinstance(outcome, Failed) else None,
+        previous=previous,
+        due=ruling.again.due - head.created_at if ruling.again is not None else 0,
+        chance=ruling.chance,
+    )
 
 
 def _append(head: Head, entry: Entry) -> tuple[Page | None, int, tuple[Entry, ...]]:
@@ -270,9 +300,12 @@ def _close(
     return None, False
 
 
-def _status(head: Head) -> Status:
+def _status(frontier: Sequence[Token]) -> Status:
     """Active if any token can run, else error if any retries, else paused if any waits."""
-    states = {token.state for token in head.frontier}
-    if State.READY in states or not states:
-        return Status.ACTIVE
-    return Status.ERROR if State.RETRYING in states else Status.PAUSED
+    status = Status.PAUSED
+    for token in frontier:
+        if token.state is State.READY:
+            return Status.ACTIVE
+        if token.state is State.RETRYING:
+            status = Status.ERROR
+    return status if frontier else Status.ACTIVE

@@ -42,7 +42,7 @@ def delay_s(due: int, now: int) -> int:
 
 def earliest_look(frontier: Iterable[Token]) -> int:
     """`Head.wake_at`: the first look that anything pending asks for; 0 where nothing is pending."""
-    return min((t.look_at for t in frontier if t.state is not State.STOPPED), default=0)
+    return min([t.look_at for t in frontier if t.state is not State.STOPPED], default=0)
 
 
 def with_wake(head: Head) -> int:

@@ -99,11 +99,6 @@ class Values:
     async def load(self, references: Iterable[int]) -> dict[int, Any]:
         """Decoded values by reference: results by number, and RUN_INPUT."""
         wanted = set(references)
-        if len(wanted) == 1:  # as a rule: the one message, whose sender was the step before
-            (number,) = wanted
-            entry = self._head.entry(number)
-            if entry is not None and entry.failure is None and isinstance(entry.value, bytes):
-                return {number: decode_json(entry.value)}
         entries = await self.entries(number for number in wanted if number != RUN_INPUT)
         stored = {number: self._value_of(entry) for number, entry in entries.items()}
         if RUN_INPUT in wanted:

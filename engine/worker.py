@@ -46,7 +46,7 @@ class Worker:
         self._source = source
         self._settings = settings
         self._running: set[asyncio.Task[None]] = set()
-        self._free = asyncio.Semaphore(settings.concurrency)
+        self._room = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let running steps end, for `stop_grace` seconds."""
@@ -66,18 +66,12 @@ class Worker:
 
     async def _receive(self) -> None:
         while True:
-            await self._free.acquire()
-            self._free.release()
+            while len(self._running) >= self._settings.concurrency:
+                self._room.clear()
+                await self._room.wait()
             room = self._settings.concurrency - len(self._running)
             for delivery in await self._source.receive(room, self._settings.poll):
-                await self._free.acquire()
-                task = asyncio.create_task(self._handle(delivery))
-                self._running.add(task)
-                task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
-        self._free.release()
+                self._running.add(asyncio.create_task(self._handle(delivery)))
 
     async def _handle(self, delivery: Delivery) -> None:
         deadline = self._platform.clock.now() + int(self._settings.step_timeout * 1000)
@@ -92,6 +86,9 @@ class Worker:
             )
             delay = min(2 ** min(delivery.receives, 20), self._settings.longest_release)
             await self._source.release(delivery, delay)
+        finally:
+            self._running.remove(asyncio.current_task())  # type: ignore[arg-type]
+            self._room.set()
 
     async def _sweep(self) -> None:
         while True:

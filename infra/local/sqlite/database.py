@@ -7,15 +7,16 @@ returned.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from sqlite3 import Connection
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.ports import Clock
 from infra.local.sqlite.door import Door
-from infra.local.sqlite.failures import translated
+from infra.local.sqlite.failures import translated, unusable
 from infra.local.sqlite.opening import open_for_reading, open_for_writing
 from infra.local.sqlite.queue_rows import QueueRow, Receipt, RowIds
 from infra.local.sqlite.writer import Job, Writer
@@ -54,6 +55,14 @@ class Database:
         """The connection for queries on the event loop's thread; fetch all rows before leaving."""
         with translated(self.path):
             yield self._reading
+
+    def fetch_one(self, query: str, values: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """The first row of a query: every step begins with one, so it takes the short way."""
+        try:
+            row: tuple[Any, ...] | None = self._reading.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise unusable(self.path, error) from error
+        return row
 
     async def write(self, job: Job) -> None:
         """See `Writer.submit`."""

@@ -22,21 +22,19 @@ class SqliteReader:
         self._database = database
 
     async def head(self, key: RunKey) -> bytes | None:
-        with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.tenant, key.run)
-            ).fetchone()
+        row = self._database.fetch_one(
+            "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.tenant, key.run)
+        )
         return None if row is None else row[0]
 
     async def items(self, partition: str, names: Collection[str]) -> Mapping[str, bytes]:
         found: dict[str, bytes] = {}
-        with self._database.reading() as connection:
-            for name in names:
-                row = connection.execute(
-                    "SELECT body FROM items WHERE partition = ? AND name = ?", (partition, name)
-                ).fetchone()
-                if row is not None:
-                    found[name] = row[0]
+        for name in names:
+            row = self._database.fetch_one(
+                "SELECT body FROM items WHERE partition = ? AND name = ?", (partition, name)
+            )
+            if row is not None:
+                found[name] = row[0]
         return found
 
     async def scan(self, partition: str, prefix: str) -> AsyncIterator[tuple[str, bytes]]:

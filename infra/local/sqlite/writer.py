@@ -56,6 +56,7 @@ class Writer:
         self._connection = connection
         self._door = door
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._gathered: list[Job] = []
         self._closed = False
         self._thread = threading.Thread(target=self._work, name=f"write {path.name}", daemon=True)
         self._thread.start()
@@ -67,15 +68,29 @@ class Writer:
         """
         if self._closed:
             raise StoreUnusable(f"{self._path}: already closed by this process")
-        job.done = asyncio.get_running_loop().create_future()
-        self._jobs.put(job)
+        loop = asyncio.get_running_loop()
+        job.done = loop.create_future()
+        self._gathered.append(job)
+        if len(self._gathered) == 1:
+            loop.call_soon(self._hand_over)
         await job.done
+
+    def _hand_over(self) -> None:
+        """Everything that this turn of the event loop submitted, in one piece: one flush for it.
+
+        Handing each job over at once would have the thread flush the first while the loop is about
+        to submit the next, and the two of them fight over the interpreter's lock.
+        """
+        gathered, self._gathered = self._gathered, []
+        for job in gathered:
+            self._jobs.put(job)
 
     def close(self) -> None:
         """Writes what was submitted, then ends the thread. Blocks; harmless when repeated."""
         if self._closed:
             return
         self._closed = True
+        self._hand_over()
         self._jobs.put(None)
         self._thread.join()
         self._connection.close()

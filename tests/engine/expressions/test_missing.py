@@ -48,7 +48,7 @@ SCOPE = Scope(
         ("env.NOPE", "env.NOPE is missing: env has no 'NOPE'; it has 'STAGE'"),
         ("secrets.NOPE", "secrets.NOPE is missing: there is no secret 'NOPE'"),
         ("[] | first", "first is missing: there are no elements"),
-        ("[[]] | map('first')", "first is missing: there are no elements"),
+        ("[[]] | map('first') | length", "first is missing: there are no elements"),
         ("(input.a | default(input.b)).c", "input.b.c is missing: input has no 'b'"),
         ("1 if false", "there is no 'else'"),
         ("[{'a': 1}] | map(attribute='b')", "[0].b is missing: (...)[0] has no 'b'; it has 'a'"),
