@@ -38,11 +38,10 @@ from engine.ports import Commit, Delivery, Item, Platform, RevisionConflict, Sen
 from engine.records import head_record, token_sends
 from engine.settle import Settled, Settling, complete, fail, settle
 from engine.snapshot import Failure, Head, Status, Token, decode_head, encode_page
-from engine.timing import delay_s
 
 log = logging.getLogger("tidestep")
 
-NEWER_DELAY_S = 60
+NEWER_DELAY_MS = 60_000
 """How long a message or head of a newer format is put off: a rollback is not over at once."""
 
 SHORTEST_STEP_MS = 50
@@ -102,7 +101,7 @@ class Dispatcher:
             decision = Defer(now)
         if isinstance(decision, Defer):
             group = message_group(key.tenant, head.workflow)
-            copy = Send(delivery.body, group, delay_s(decision.due, now))
+            copy = Send(delivery.body, group, max(0, decision.due - now))
             await journal.send([copy], delivery)
             return Handled("deferred", key.run, status=head.status)
         return await self._step(key, head, loaded, decision.token, message, delivery, deadline)
@@ -220,6 +219,6 @@ class Dispatcher:
 
     async def _put_off(self, delivery: Delivery, group: str, why: str) -> Handled:
         log.warning("put off: %s", why)
-        send = Send(delivery.body, group or "default", NEWER_DELAY_S)
+        send = Send(delivery.body, group or "default", NEWER_DELAY_MS)
         await self._platform.journal.send([send], delivery)
         return Handled("newer")

@@ -82,7 +82,7 @@ class MemoryQueue:
 
     async def send(self, sends: Sequence[Send]) -> None:
         for send in sends:
-            due = self._clock.now() + send.delay_s * 1000
+            due = self._clock.now() + send.delay_ms
             self._waiting[next(self._numbers)] = (due, send.body, 0)
         self._arrived.set()
 

@@ -51,14 +51,15 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Send(msgspec.Struct, frozen=True):
-    """One message to put on the queue, no earlier than `delay_s` (0 to 900 seconds) from now.
+    """One message to put on the queue, no earlier than `delay_ms` from now.
 
-    `body` is the text of an `engine.messages.Message`, possibly of a newer format than ours.
+    The delay is 0 to 900,000 ms; a queue that counts whole seconds rounds it up. `body` is the
+    text of an `engine.messages.Message`, possibly of a newer format than ours.
     """
 
     body: str
     group: str
-    delay_s: int = 0
+    delay_ms: int = 0
 
 
 class Delivery(msgspec.Struct, frozen=True):

@@ -8,7 +8,6 @@ from engine.layout import DEFINITION_ITEM, RunKey, definition_partition, message
 from engine.messages import FORMAT, Message, encode_message
 from engine.ports import HeadRecord, Item, Send
 from engine.snapshot import Head, Token, encode_head
-from engine.timing import delay_s
 
 
 def head_record(key: RunKey, head: Head) -> HeadRecord:
@@ -44,7 +43,7 @@ def token_sends(
                 )
             ),
             group,
-            delay_s(token.due, now) if token.due else 0,
+            max(0, token.due - now),
         )
         for token in tokens
     ]

@@ -35,11 +35,6 @@ def in_reach(token: Token, now: int) -> bool:
     return token.state is not State.STOPPED and token.due <= now + QUEUE_REACH_MS
 
 
-def delay_s(due: int, now: int) -> int:
-    """Whole seconds of queue delay that bring a message no earlier than `due`."""
-    return max(0, -(-(due - now) // 1000))
-
-
 def earliest_look(frontier: Iterable[Token]) -> int:
     """`Head.wake_at`: the first look that anything pending asks for; 0 where nothing is pending."""
     return min([t.look_at for t in frontier if t.state is not State.STOPPED], default=0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import time
@@ -42,3 +43,12 @@ def exposed(environment: Mapping[str, str], names: str) -> dict[str, str]:
     """Those environment variables that the operator lists in `names` for expressions."""
     listed = names.replace(",", " ").split()
     return {name: environment[name] for name in listed if name in environment}
+
+
+def collect_garbage_less_often() -> None:
+    """For processes that do nothing but steps: a step leaves no reference cycles behind.
+
+    The interpreter's default looks for them every 700 objects, a few times in each step; a tenth of
+    a worker's time went there.
+    """
+    gc.set_threshold(20_000, 20, 100)

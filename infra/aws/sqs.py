@@ -154,9 +154,9 @@ def _send_request(send: Send) -> _Request:
         "MessageBody": send.body,
         "MessageGroupId": message_group_id(send.group),
     }
-    if send.delay_s > 0:
+    if send.delay_ms > 0:
         # more than SQS can carry comes early, and is deferred then (rule 8)
-        request["DelaySeconds"] = min(send.delay_s, LONGEST_DELAY_S)
+        request["DelaySeconds"] = min(-(-send.delay_ms // 1000), LONGEST_DELAY_S)
     return request
 
 

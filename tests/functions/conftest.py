@@ -108,7 +108,7 @@ class Stack:
             assert self.dispatch(records) == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def deployed() -> Iterator[Stack]:
     """One process of each function for all tests: opening clients takes longer than most tests."""
     settings = {

@@ -28,7 +28,7 @@ def step(rev: int, **changes: object) -> Commit:
 
 def message(sid: str, delay_s: int = 0) -> Send:
     body = encode_message(Message(FORMAT, HEAD.key.tenant, HEAD.key.run, (0, 0, 1, 1), sid))
-    return Send(body, "flow", delay_s)
+    return Send(body, "flow", delay_s * 1000)
 
 
 def bodies(deliveries: Sequence[Delivery]) -> list[str]:

@@ -10,7 +10,7 @@ from tests.scenarios.backends import BACKENDS, aws, memory, sqlite, stand_in
 from tests.scenarios.world import World
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def clients() -> Iterator[ThreadedClients]:
     with stand_in() as clients:
         yield clients

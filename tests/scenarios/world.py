@@ -230,10 +230,10 @@ class DelayedSource:
 
     async def send(self, sends: Sequence[Send]) -> None:
         for send in sends:
-            if send.delay_s:
-                due = self._clock.now() + send.delay_s * 1000
+            if send.delay_ms:
+                due = self._clock.now() + send.delay_ms
                 heapq.heappush(self._held, (due, next(self._numbers), send))
-        now = [send for send in sends if not send.delay_s]
+        now = [send for send in sends if not send.delay_ms]
         if now:
             await self._queue.send(now)
 

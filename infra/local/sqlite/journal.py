@@ -96,9 +96,7 @@ def _queue_rows(database: Database, sends: Sequence[Send]) -> Sequence[QueueRow]
     if not sends:
         return ()
     now = database.clock.now()
-    return [
-        QueueRow(now + send.delay_s * 1000, database.row_ids.next(), 0, send.body) for send in sends
-    ]
+    return [QueueRow(now + send.delay_ms, database.row_ids.next(), 0, send.body) for send in sends]
 
 
 def _receipt(delivery: Delivery | None) -> Receipt | None:

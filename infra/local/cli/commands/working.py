@@ -10,6 +10,7 @@ import typer
 from infra.local.cli import options
 from infra.local.cli.help import add_command
 from infra.local.embedded import DEFAULT_DATABASE
+from infra.system import collect_garbage_less_often
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,6 +66,7 @@ def run(
     registry = options.load_actors(how.actors)
     definition = load_workflow(file, registry)
     value = read_input(input, settings or ())
+    collect_garbage_less_often()
     return asyncio.run(foreground.start_and_work(definition, value, id, registry, how))
 
 
@@ -83,6 +85,7 @@ def resume(
     from infra.local.cli import foreground
 
     how = options.Working(db, options.actor_paths(actors), as_json, verbose)
+    collect_garbage_less_often()
     return asyncio.run(foreground.resume(run, how))
 
 
@@ -131,4 +134,5 @@ def work(
 
     registry = options.load_actors(options.actor_paths(actors))
     place = options.Place(db, aws)
+    collect_garbage_less_often()
     asyncio.run(worker.work(place, registry, concurrency, as_json=as_json, verbose=verbose))

@@ -11,9 +11,9 @@ from engine.layout import RunKey, run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.messages import Message, encode_message
 from engine.ports import Platform, Send
-from engine.reading import RunReader
 from engine.starting import Starter
-from infra.local.cli.one_run import OneRun, sweep_run
+from engine.sweeper import sweep_run
+from infra.local.cli.one_run import OneRun
 from infra.system import EnvironmentSecrets, SystemEntropy
 from tests.infra.clock import ManualClock
 
@@ -79,13 +79,12 @@ def test_a_sweep_sends_again_what_was_lost_of_this_run_alone(
             await Starter(platform).start(DEFINITION, {}, run)
         for delivery in await journal.source.receive(10, 0):
             await journal.send((), delivery)  # lost
-        key, reader = run_key("mine"), RunReader(platform)
-        await sweep_run(platform, key, await reader.head(key))
+        key = run_key("mine")
+        await sweep_run(platform, key)
         assert await journal.source.receive(10, 0) == []
         clock.advance(3600)
-        before = await reader.head(key)
-        await sweep_run(platform, key, before)
-        await sweep_run(platform, key, before)  # has lost the race against the first
+        await sweep_run(platform, key)
+        await sweep_run(platform, key)  # has been looked at just now
         (delivery,) = await journal.source.receive(10, 0)
         assert '"mine"' in delivery.body
 
