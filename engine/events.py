@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 
 import msgspec
 
 from engine.definition import Definition
 from engine.layout import RunKey
 from engine.settle import Settled
-from engine.snapshot import Entry, Kind, Status, Token
+from engine.snapshot import Entry, Failure, Kind, Status, Token
 
 
 class Type(StrEnum):
@@ -49,13 +50,18 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     error: str = ""
 
 
+_SETTLED = {
+    Kind.DONE: Type.ACTOR_COMPLETED,
+    Kind.FAILED: Type.ACTOR_FAILED,
+    Kind.RETRIED: Type.RETRYING,
+    Kind.SLEPT: Type.SLEEPING,
+}
+
+
 def executing(key: RunKey, definition: Definition, token: Token, now: int) -> Event:
-    return Event(
-        Type.NODE_EXECUTING,
-        key.tenant,
-        key.run,
-        definition.name,
-        now,
+    return _about(key, definition)(
+        type=Type.NODE_EXECUTING,
+        at=now,
         node=definition.nodes[token.node].id,
         visit=token.visit,
         attempt=token.attempt,
@@ -68,38 +74,21 @@ def settled_events(
     """What one commit meant, in order."""
     head = settled.head
     node = definition.nodes[entry.node]
-    at = head.created_at + entry.at
-    error = "" if entry.failure is None else f"{entry.failure.type}: {entry.failure.message}"
-    kinds = {
-        Kind.DONE: Type.ACTOR_COMPLETED,
-        Kind.FAILED: Type.ACTOR_FAILED,
-        Kind.RETRIED: Type.RETRYING,
-        Kind.SLEPT: Type.SLEEPING,
-    }
-    yield Event(
-        kinds[entry.kind],
-        key.tenant,
-        key.run,
-        definition.name,
-        at,
-        number=settled.number,
+    event = partial(_about(key, definition), at=head.created_at + entry.at, number=settled.number)
+    yield event(
+        type=_SETTLED[entry.kind],
         node=node.id,
         visit=entry.visit,
         attempt=entry.attempt,
         port=entry.port,
         took_ms=entry.took,
         due=head.created_at + entry.due if entry.due else 0,
-        error=error,
+        error=_text(entry.failure),
     )
     for target, position in node.successors.get(entry.port, ()):
         receiver = definition.nodes[target]
-        yield Event(
-            Type.MESSAGE_SENT,
-            key.tenant,
-            key.run,
-            definition.name,
-            at,
-            number=settled.number,
+        yield event(
+            type=Type.MESSAGE_SENT,
             node=node.id,
             visit=entry.visit,
             port=entry.port,
@@ -107,14 +96,17 @@ def settled_events(
             to_port=receiver.inports[position],
         )
     if head.status.terminal:
-        failed = head.status is not Status.COMPLETED
-        yield Event(
-            Type.FAILED if failed else Type.COMPLETED,
-            key.tenant,
-            key.run,
-            definition.name,
-            head.ended_at,
-            number=settled.number,
+        yield event(
+            type=Type.COMPLETED if head.status is Status.COMPLETED else Type.FAILED,
+            at=head.ended_at,
             took_ms=head.ended_at - head.created_at,
-            error=f"{head.failure.type}: {head.failure.message}" if head.failure else "",
+            error=_text(head.failure),
         )
+
+
+def _about(key: RunKey, definition: Definition) -> partial[Event]:
+    return partial(Event, tenant=key.tenant, run=key.run, workflow=definition.name)
+
+
+def _text(failure: Failure | None) -> str:
+    return "" if failure is None else f"{failure.type}: {failure.message}"

@@ -190,5 +190,6 @@ def test_the_worker_sweeps() -> None:
         await bench.ended.wait()
         bench.stop.set()
         await working
+        assert await bench.status("run") is Status.COMPLETED
 
     asyncio.run(scenario())
