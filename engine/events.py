@@ -74,7 +74,9 @@ def settled_events(
     """What one commit meant, in order."""
     head = settled.head
     node = definition.nodes[entry.node]
-    event = partial(_about(key, definition), at=head.created_at + entry.at, number=settled.number)
+    event = partial(
+        _about(key, definition), at=head.created_at + head.last_at, number=settled.number
+    )
     yield event(
         type=_SETTLED[entry.kind],
         node=node.id,
@@ -82,7 +84,7 @@ def settled_events(
         attempt=entry.attempt,
         port=entry.port,
         took_ms=entry.took,
-        due=head.created_at + entry.due if entry.due else 0,
+        due=head.created_at + head.last_at + entry.wait if entry.wait else 0,
         error=_text(entry.failure),
     )
     for target, position in node.successors.get(entry.port, ()):

@@ -6,7 +6,7 @@ large); the history is read page by page.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import msgspec
@@ -16,7 +16,18 @@ from engine.errors import RunNotFound
 from engine.layout import PAGE_PREFIX, RunKey
 from engine.loaded import Definitions
 from engine.ports import Platform
-from engine.snapshot import Entry, Head, Kind, State, Status, Value, decode_head, decode_page
+from engine.snapshot import (
+    Entry,
+    Head,
+    Kind,
+    State,
+    Status,
+    Value,
+    back,
+    decode_head,
+    decode_page,
+    settled_at,
+)
 from engine.values import Values
 
 
@@ -105,10 +116,10 @@ class RunReader:
             page = decode_page(body)
             if page.first >= head.first:
                 break  # written for a commit that is still to come
-            for number, entry in enumerate(page.entries, page.first):
-                yield result_view(head, definition, number, entry)
-        for number, entry in enumerate(head.tail, head.first):
-            yield result_view(head, definition, number, entry)
+            for view in result_views(head, definition, page.first, page.entries, page.last_at):
+                yield view
+        for view in result_views(head, definition, head.first, head.tail, head.last_at):
+            yield view
 
     async def _decode(self, key: RunKey, head: Head, value: Value) -> Any:
         definition = await self.definition(key, head)
@@ -148,18 +159,24 @@ def run_view(key: RunKey, head: Head, definition: Definition) -> RunView:
     )
 
 
-def result_view(head: Head, definition: Definition, number: int, entry: Entry) -> ResultView:
-    failure = entry.failure
-    return ResultView(
-        number=number,
-        node=definition.nodes[entry.node].id,
-        visit=entry.visit,
-        attempt=entry.attempt,
-        outcome=Kind(entry.kind).name.lower(),
-        at=head.created_at + entry.at,
-        took_ms=entry.took,
-        port=entry.port,
-        due=head.created_at + entry.due if entry.due else 0,
-        error={"type": failure.type, "message": failure.message} if failure else None,
-        inputs=entry.inputs,
-    )
+def result_views(
+    head: Head, definition: Definition, first: int, entries: tuple[Entry, ...], last_at: int
+) -> Iterator[ResultView]:
+    """Consecutive entries, the first numbered `first`, the last settled at `last_at`."""
+    for number, (entry, at) in enumerate(
+        zip(entries, settled_at(entries, last_at), strict=True), first
+    ):
+        failure = entry.failure
+        yield ResultView(
+            number=number,
+            node=definition.nodes[entry.node].id,
+            visit=entry.visit,
+            attempt=entry.attempt,
+            outcome=Kind(entry.kind).name.lower(),
+            at=head.created_at + at,
+            took_ms=entry.took,
+            port=entry.port,
+            due=head.created_at + at + entry.wait if entry.wait else 0,
+            error={"type": failure.type, "message": failure.message} if failure else None,
+            inputs=back(number, entry.inputs),
+        )

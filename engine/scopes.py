@@ -46,7 +46,7 @@ async def expression_scope(
     entries = await values.entries(wanted - {RUN_INPUT})
     nodes: dict[str, dict[str, Any]] = {}
     for node, chain in chains.items():
-        results = [_result(head, entries[number], found[number]) for number in chain]
+        results = [_result(entries[n], found[n], values.settled_at(n)) for n in chain]
         nodes[node] = {"output": results[-1]["output"], "last": results[-1], "all": results}
     return Scope(
         input=found.get(RUN_INPUT),
@@ -71,16 +71,17 @@ async def _chain(number: int, values: Values, limit: int, node: str) -> list[int
         if len(chain) == limit:
             raise ExpressionError(f"nodes.{node}.all has more than {limit} results")
         chain.append(number)
-        number = (await values.entries([number]))[number].previous
+        distance = (await values.entries([number]))[number].previous
+        number = number - distance if distance else 0
     return chain[::-1]
 
 
-def _result(head: Head, entry: Entry, output: Any) -> dict[str, Any]:
+def _result(entry: Entry, output: Any, at: int) -> dict[str, Any]:
     failure = entry.failure
     return {
         "output": output,
         "error": None if failure is None else {"type": failure.type, "message": failure.message},
         "port": entry.port,
         "attempt": entry.attempt,
-        "at": head.created_at + entry.at,
+        "at": at,
     }

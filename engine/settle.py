@@ -35,6 +35,7 @@ from engine.snapshot import (
     Status,
     Token,
     Value,
+    back,
 )
 from engine.timing import coarse_look, earliest_look, in_reach
 
@@ -113,11 +114,12 @@ def settle(
     if ruling.port:
         board.emit(token.node, ruling.port, number)
         if node.named:
-            previous = latest.get(token.node, 0)
+            previous = number - latest.get(token.node, number)
             latest = {**latest, token.node: number}
     board.fire(token.node)  # it may have messages queued
 
-    entry = _entry(settling, ruling, head, previous)
+    at = now - head.created_at
+    entry = _entry(settling, ruling, head, number, previous)
     page, first, tail = _append(head, entry)
     steps = head.steps + 1
     failure, quiescent = ruling.fatal, False
@@ -134,6 +136,7 @@ def settle(
         status=_status(board.frontier),
         first=first,
         tail=tail,
+        last_at=at,
         frontier=tuple(board.frontier),
         ports=board.ports,
         visits=board.visits,
@@ -250,7 +253,7 @@ def _stopped(token: Token) -> Token:
     return replace(token, state=State.STOPPED, failures=token.failures + 1)
 
 
-def _entry(settling: Settling, ruling: _Ruling, head: Head, previous: int) -> Entry:
+def _entry(settling: Settling, ruling: _Ruling, head: Head, number: int, previous: int) -> Entry:
     token, outcome = settling.token, settling.outcome
     return Entry(
         node=token.node,
@@ -260,13 +263,13 @@ def _entry(settling: Settling, ruling: _Ruling, head: Head, previous: int) -> En
         kind=ruling.kind,
         port=ruling.port,
         owner=token.owner,
-        inputs=token.inputs,
-        at=settling.now - head.created_at,
+        inputs=back(number, token.inputs),
+        after=settling.now - head.created_at - head.last_at,
         took=settling.took,
         value=outcome.value if isinstance(outcome, Done) else b"",
         failure=outcome.failure if isinstance(outcome, Failed) else None,
         previous=previous,
-        due=ruling.again.due - head.created_at if ruling.again is not None else 0,
+        wait=ruling.again.due - settling.now if ruling.again is not None else 0,
         chance=ruling.chance,
     )
 
@@ -275,7 +278,7 @@ def _append(head: Head, entry: Entry) -> tuple[Page | None, int, tuple[Entry, ..
     """The tail with `entry`; a full tail moves to a page first, the same bytes for every writer."""
     if len(head.tail) < PAGE_ENTRIES:
         return None, head.first, (*head.tail, entry)
-    page = Page(format=head.format, first=head.first, entries=head.tail)
+    page = Page(head.format, head.first, head.tail, head.last_at)
     return page, head.first + len(head.tail), (entry,)
 
 

@@ -7,8 +7,9 @@ What must stay true
   is one integer, and the page that holds result n follows from n alone.
 - Fields are only ever added at the end, with defaults: older bytes decode in newer code. A change
   that newer bytes could not survive in older code raises `FORMAT` (DESIGN §4 rule 20).
-- Times are milliseconds; those inside entries are counted from the run's creation, because small
-  integers are short on the wire.
+- Times are milliseconds. What an entry says of times and of other results is a distance: from the
+  entry before it, or back from its own number. Distances stay as short on the wire at the ten
+  thousandth step as at the tenth; absolute numbers do not.
 """
 
 from __future__ import annotations
@@ -121,16 +122,18 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     port: str
     owner: str
     inputs: tuple[int, ...]
-    at: int
-    """Milliseconds from the run's creation to the settle."""
+    """For each connected inport, how many results back its message lies; or RUN_INPUT, ABSENT."""
+    after: int
+    """Milliseconds since the entry before it settled; for the first, since the run's creation."""
     took: int
     """Milliseconds that the attempt ran."""
     value: Value = b""
     failure: Failure | None = None
     previous: int = 0
-    """The same node's previous result, for nodes that something names; 0 for none."""
-    due: int = 0
-    """For RETRIED and SLEPT: when the next attempt is due, from the run's creation."""
+    """How many results back the same node's one before lies, for nodes that something names; 0 for
+    none."""
+    wait: int = 0
+    """For RETRIED and SLEPT: milliseconds from this settle until the next attempt is due."""
     chance: float | None = None
     """The random number that drew the retry's jitter."""
 
@@ -200,6 +203,8 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     first: int = 1
     """The number of the first entry in `tail`."""
     tail: tuple[Entry, ...] = ()
+    last_at: int = 0
+    """When the newest entry settled, in milliseconds since the run's creation."""
     frontier: tuple[Token, ...] = ()
     ports: dict[int, tuple[tuple[int, ...], ...]] = {}
     """Node -> messages queued on each of its connected inports, oldest first, as references."""
@@ -249,6 +254,23 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     format: int
     first: int
     entries: tuple[Entry, ...]
+    last_at: int
+    """When the last of them settled, in milliseconds since the run's creation."""
+
+
+def settled_at(entries: tuple[Entry, ...], last_at: int) -> list[int]:
+    """When each of these consecutive entries settled, where the last of them did at `last_at`."""
+    at = last_at
+    times = []
+    for entry in reversed(entries):
+        times.append(at)
+        at -= entry.after
+    return times[::-1]
+
+
+def back(number: int, distances: tuple[int, ...]) -> tuple[int, ...]:
+    """References as distances from `number`, or such distances as references again."""
+    return tuple([number - each if each > 0 else each for each in distances])
 
 
 class _Prefix(msgspec.Struct, array_like=True):

@@ -26,6 +26,7 @@ from engine.snapshot import (
     Value,
     decode_page,
     page_first,
+    settled_at,
 )
 
 INLINE_BYTES = 96
@@ -76,6 +77,7 @@ class Values:
         self._head = head
         self._definition = definition
         self._entries: dict[int, Entry] = {}
+        self._times: dict[int, int] = {}
         self._unsaved = {item.name: item.body for item in unsaved}
 
     async def entries(self, numbers: Iterable[int]) -> dict[int, Entry]:
@@ -95,6 +97,13 @@ class Values:
                     raise Corrupt(f"run {self._key.run}: result {number} is missing")
                 found[number] = self._entries[number]
         return found
+
+    def settled_at(self, number: int) -> int:
+        """When a result that `entries` has found was settled (ms since 1970)."""
+        head = self._head
+        if number not in self._times:
+            self._times.update(enumerate(settled_at(head.tail, head.last_at), head.first))
+        return head.created_at + self._times[number]
 
     async def load(self, references: Iterable[int]) -> dict[int, Any]:
         """Decoded values by reference: results by number, and RUN_INPUT."""
@@ -150,3 +159,4 @@ class Values:
             if page.first != names[name]:
                 raise Corrupt(f"run {self._key.run}: page {name!r} holds other results")
             self._entries.update(enumerate(page.entries, page.first))
+            self._times.update(enumerate(settled_at(page.entries, page.last_at), page.first))

@@ -19,9 +19,11 @@ from engine.snapshot import (
     State,
     Status,
     Token,
+    back,
     decode_head,
     encode_head,
     page_first,
+    settled_at,
 )
 from engine.starting import first_head
 from tests.engine.graphs import CREATED, RETRY_TWICE, graph
@@ -351,7 +353,7 @@ def test_a_named_node_keeps_a_reference_to_its_latest_result_linked_to_the_one_b
         play(node)
     assert play.head.latest == {0: 3}
     entries = play.head.tail
-    assert [entry.previous for entry in entries] == [0, 0, 1, 0]
+    assert [entry.previous for entry in entries] == [0, 0, 2, 0]
 
 
 def test_the_look_at_time_of_a_token_is_fixed_and_coarse() -> None:
@@ -388,3 +390,21 @@ def test_a_head_survives_its_encoding() -> None:
     play("b")
     assert decode_head(encode_head(play.head)) == play.head
     assert play.head.format == FORMAT
+
+
+def test_times_and_references_in_entries_are_distances_that_lead_back() -> None:
+    play = Play(graph("a -> b", "b -> a", start="a"))
+    times = []
+    for step in range(2 * PAGE_ENTRIES + 3):
+        play("ab"[step % 2])
+        times.append(play.now - CREATED)
+    found = []
+    for page in play.pages:
+        found += settled_at(page.entries, page.last_at)
+    found += settled_at(play.head.tail, play.head.last_at)
+    assert found == times
+    first = play.head.first
+    numbers = range(first, first + len(play.head.tail))
+    inputs = [back(n, e.inputs) for n, e in zip(numbers, play.head.tail, strict=True)]
+    assert inputs == [(n - 1,) for n in numbers]
+    assert back(7, (0, -1, 5)) == (0, -1, 2)
