@@ -1,6 +1,6 @@
 """Tidestep's public face: everything a workflow's author imports, and nothing else.
 
-    from tidestep import actor, Context
+from tidestep import actor, Context
 """
 
 from engine.actors import Actor, Context, Emit, Retry, Sleep, actor

@@ -73,7 +73,8 @@ def test_a_message_that_sqs_cannot_hold_is_refused_before_anything_is_sent(
 def test_each_message_carries_its_group_and_its_delay(runner: asyncio.Runner) -> None:
     recorder = Recorder()
     queue = SqsQueue(recorder, URL)
-    runner.run(queue.send([Send("a", "acme"), Send("b", "flow", 899_001), Send("c", "flow", 901_000)]))
+    delayed = [Send("b", "flow", 899_001), Send("c", "flow", 901_000)]
+    runner.run(queue.send([Send("a", "acme"), *delayed]))
     ((_, parameters),) = recorder.calls
     assert parameters["Entries"] == [
         {"Id": "0", "MessageBody": "a", "MessageGroupId": "acme"},
