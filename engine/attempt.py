@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import traceback
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -30,12 +32,13 @@ from engine.errors import (
     UnknownActor,
 )
 from engine.json_values import decode_json, encode_json
-from engine.layout import RunKey, output_item, state_item
+from engine.layout import DEFAULT_TENANT, RunKey, output_item, state_item
 from engine.loaded import LoadedDefinition
 from engine.ports import Item, Platform
 from engine.scopes import expression_scope, secrets_for
 from engine.settle import Done, Failed, Outcome, Slept
 from engine.snapshot import ABSENT, RUN_INPUT, Failure, Head, Payload, Resumed, Token, Value
+from engine.threads import run_in_thread
 from engine.values import INLINE_BYTES, Values, store_value
 
 log = logging.getLogger("tidestep")
@@ -43,6 +46,8 @@ log = logging.getLogger("tidestep")
 MESSAGE_LIMIT = 400
 """Characters of an error's message that are recorded: it lies in the head until its page is full.
 """
+
+LONGEST_SLEEP_S = 100 * 366 * 86_400
 
 _RESUMED: dict[Resumed, Literal["retry", "sleep", "signal"]] = {
     Resumed.RETRY: "retry",
@@ -99,12 +104,9 @@ class Attempt:
             attempted = await self._call(actor, began, deadline)
         except PlatformError:
             raise
-        except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
-                raise
-            attempted = Attempted(self._failed(error))
-        except (Exception, SystemExit) as error:
+        except _Raised as raised:
+            attempted = Attempted(self._failed(raised.error))
+        except Exception as error:
             attempted = Attempted(self._failed(error))
         took = max(0, self._platform.clock.now() - began)
         return msgspec.structs.replace(attempted, policy=policy, took_ms=took)
@@ -112,7 +114,7 @@ class Attempt:
     async def _call(self, actor: AnyActor, began: int, deadline: int) -> Attempted:
         messages = await self._messages(actor)
         config = await self._config(messages)
-        timeout_s = (deadline - began) / 1000
+        timeout_s = (deadline - self._platform.clock.now()) / 1000
         limit = self._node.timeout or actor.timeout
         if limit is not None:
             timeout_s = min(timeout_s, limit)
@@ -135,13 +137,21 @@ class Attempt:
         return Done(port, stored), item
 
     async def _within(self, timeout_s: float, actor: AnyActor, arguments: dict[str, Any]) -> Any:
-        work = actor.function if actor.is_async else partial(asyncio.to_thread, actor.function)
+        """What the actor returns. Raises AttemptTimeout, or _Raised with what the actor raised."""
+        work = actor.function if actor.is_async else partial(run_in_thread, actor.function)
         scope = asyncio.timeout(timeout_s)
         try:
             return await run_within(work(**arguments), scope)
-        except TimeoutError:
-            if not scope.expired():
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
                 raise
+            raise _Raised(error) from error
+        except BaseException as error:
+            if not (isinstance(error, TimeoutError) and scope.expired()):
+                raise _Raised(error) from error
         raise AttemptTimeout(f"the attempt took longer than its {timeout_s:g} seconds")
 
     async def _messages(self, actor: AnyActor) -> dict[str, Any]:
@@ -166,7 +176,7 @@ class Attempt:
     async def _config(self, messages: Mapping[str, Any]) -> dict[str, Any]:
         compiled = self._loaded.config(self._token.node)
         if compiled.constant:
-            return dict(self._node.config)
+            return deepcopy(self._node.config) if self._node.config else {}
         self._secrets = secrets_for(compiled.names, self._platform.secrets)
         scope = await expression_scope(
             compiled.names,
@@ -185,6 +195,8 @@ class Attempt:
         now = datetime.fromtimestamp(began / 1000, UTC)
         node, token = self._node.id, self._token
         key = f"{self._key.run}/{node}/{token.visit}"
+        if self._key.tenant != DEFAULT_TENANT:  # two tenants may use the same run id
+            key = f"{self._key.tenant}/{key}"
         extra = {"run": self._key.run, "node": node, "attempt": token.attempt}
         return Context(
             tenant=self._key.tenant,
@@ -217,7 +229,9 @@ class Attempt:
     ) -> tuple[Value | None, Item | None, tuple[str, ...]]:
         if actor.state_shape is None or context is None:
             return None, None, ()
-        text = encode_json(actor.state_shape.dump(context.state, "the state"), "the state")
+        text = self._redacted(
+            encode_json(actor.state_shape.dump(context.state, "the state"), "the state")
+        )
         if text == before:
             return None, None, ()
         limit = self._platform.limits.state_bytes
@@ -231,11 +245,7 @@ class Attempt:
 
     async def _store_output(self, port: str, value: Any) -> tuple[Value, Item | None]:
         what = f"the value on port '{port}'"
-        text = encode_json(value, what)
-        if self._secrets:
-            from engine.expressions import redact
-
-            text = encode_json(redact(decode_json(text), self._secrets.values()))
+        text = self._redacted(encode_json(value, what))
         limit = self._platform.limits.output_bytes
         if len(text) > limit:
             raise TooLarge(f"{what} has {len(text):,} bytes of JSON; the limit is {limit:,}")
@@ -252,23 +262,18 @@ class Attempt:
                 raise InvalidValue("Sleep(until) needs a datetime with a time zone")
             return int(until.timestamp() * 1000)
         seconds = until.total_seconds() if isinstance(until, timedelta) else until
+        if not -LONGEST_SLEEP_S <= seconds <= LONGEST_SLEEP_S:  # NaN included
+            raise InvalidValue(f"Sleep({seconds}) is longer than {LONGEST_SLEEP_S:,} seconds")
         return began + int(seconds * 1000)
 
     def _failed(self, error: BaseException) -> Failed:
-        message = str(error) or type(error).__name__
-        if self._secrets:
-            from engine.expressions import redact
-
-            message = redact(message, self._secrets.values())
+        message = self._redacted_text(_text_of(error))
         if len(message) > MESSAGE_LIMIT:
             message = message[: MESSAGE_LIMIT - 1] + "…"
-        known = isinstance(error, TidestepError)
-        if not known:
-            log.info(
-                "actor raised",
-                exc_info=error,
-                extra={"run": self._key.run, "node": self._node.id},
-            )
+        if not isinstance(error, TidestepError):
+            trace = self._redacted_text("".join(traceback.format_exception(error)))
+            extra = {"run": self._key.run, "node": self._node.id, "attempt": self._token.attempt}
+            log.info("actor raised\n%s", trace, extra=extra)
         return Failed(
             Failure(type(error).__name__, message),
             tuple(
@@ -276,3 +281,35 @@ class Attempt:
             ),
             permanent=isinstance(error, TidestepError) and not error.retryable,
         )
+
+    def _redacted(self, text: bytes) -> bytes:
+        """JSON text without the secrets that this step has seen."""
+        if not self._secrets:
+            return text
+        from engine.expressions import redact
+
+        return encode_json(redact(decode_json(text), self._secrets.values()))
+
+    def _redacted_text(self, text: str) -> str:
+        if not self._secrets:
+            return text
+        from engine.expressions import redact
+
+        return str(redact(text, self._secrets.values()))
+
+
+class _Raised(Exception):
+    """An actor raised `error`, which may be of any class, the engine's own included."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+
+def _text_of(error: BaseException) -> str:
+    """What an error says, as text that can be stored; its class's name where it says nothing."""
+    try:
+        text = str(error)
+    except Exception as nested:
+        text = f"its text cannot be had: {type(nested).__name__}"
+    return text.encode("utf-8", "replace").decode() or type(error).__name__

@@ -59,12 +59,32 @@ class Board:
             self._take(node, queues)
 
     def fire_without_optional(self) -> bool:
-        """With nothing else to run: activate a join that lacks only optional ports, if any."""
-        for node, queues in self.ports.items():
-            missing = [position for position, queue in enumerate(queues) if not queue]
-            if set(missing) <= set(self._nodes[node].optional):
-                self._take(node, queues)
-                return True
+        """With nothing else to run: activate a join that lacks only optional ports, if any.
+
+        One that no other such join leads to goes first: what it sends may be what they wait for.
+        """
+        joins = [node for node, queues in self.ports.items() if self._may_go_without(node, queues)]
+        first = [node for node in joins if not any(self._leads_to(j, node) for j in joins)]
+        for node in (first or joins)[:1]:
+            self._take(node, self.ports[node])
+        return bool(joins)
+
+    def _may_go_without(self, node: int, queues: tuple[tuple[int, ...], ...]) -> bool:
+        missing = {position for position, queue in enumerate(queues) if not queue}
+        return missing <= set(self._nodes[node].optional)
+
+    def _leads_to(self, node: int, other: int) -> bool:
+        """Whether a path leads from one node to another."""
+        seen: set[int] = set()
+        reached = [node]
+        while reached:
+            for targets in self._nodes[reached.pop()].successors.values():
+                for target, _ in targets:
+                    if target == other and node != other:
+                        return True
+                    if target not in seen:
+                        seen.add(target)
+                        reached.append(target)
         return False
 
     @property

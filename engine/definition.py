@@ -83,6 +83,8 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     timeout: float | None = None
     slot: int = ONCE
     """This node's place in `Head.visits`, or ONCE."""
+    default: str = DEFAULT_OUTPORT
+    """The outport of plain values, and of failures that the run continues past."""
     named: bool = False
     """Whether an expression or the run's output reads this node's latest result."""
 

@@ -27,7 +27,7 @@ import msgspec
 
 from engine.actors import Registry
 from engine.attempt import Attempt, Attempted
-from engine.errors import ExpressionError, InvalidValue, NewerFormat
+from engine.errors import Corrupt, ExpressionError, InvalidValue, NewerFormat
 from engine.events import executing, settled_events
 from engine.layout import RunKey, message_group, page_item
 from engine.loaded import Definitions, LoadedDefinition
@@ -41,6 +41,9 @@ from engine.snapshot import Failure, Head, Status, Token, decode_head, encode_pa
 
 log = logging.getLogger("tidestep")
 
+RUNNING_DELAY_MS = 60_000
+"""How long a second delivery of a token that runs in this process is put off."""
+NEWER_GROUP = "newer"
 NEWER_DELAY_MS = 60_000
 """How long a message or head of a newer format is put off: a rollback is not over at once."""
 
@@ -67,6 +70,7 @@ class Dispatcher:
         self._platform = platform
         self._actors = actors
         self._definitions = Definitions(platform.journal)
+        self._running: set[tuple[RunKey, int, int, int]] = set()
 
     async def handle(self, delivery: Delivery, deadline: int) -> Handled:
         """Do what `delivery` asks for; the actor is cut off at `deadline` (ms since 1970).
@@ -74,21 +78,24 @@ class Dispatcher:
         Raises PlatformError, and leaves the delivery unacknowledged, where the store or the queue
         cannot be used or the message never was one of ours.
         """
-        journal = self._platform.journal
         try:
-            message = decode_message(delivery.body)
+            return await self._handle(delivery, deadline)
         except NewerFormat as error:
-            return await self._put_off(delivery, "newer", str(error))
+            log.warning("put off: %s", error)
+            send = Send(delivery.body, NEWER_GROUP, NEWER_DELAY_MS)
+            await self._platform.journal.send([send], delivery)
+            return Handled("newer")
+
+    async def _handle(self, delivery: Delivery, deadline: int) -> Handled:
+        journal = self._platform.journal
+        message = decode_message(delivery.body)
         key = RunKey(message.tenant, message.run)
         body = await journal.head(key)
         if body is None:
             await journal.send((), delivery)
             return Handled("unknown run", message.run)
-        try:
-            head = decode_head(body)
-            loaded = await self._definitions.get(key.tenant, head.definition)
-        except NewerFormat as error:
-            return await self._put_off(delivery, message_group(key.tenant, ""), str(error))
+        head = decode_head(body)
+        loaded = await self._definitions.get(key.tenant, head.definition)
         now = self._platform.clock.now()
         decision = plan(head, message, now)
         if isinstance(decision, Ignore):
@@ -99,12 +106,30 @@ class Dispatcher:
             return Handled("relayed", key.run, status=head.status)
         if isinstance(decision, Run) and deadline - now < SHORTEST_STEP_MS:
             decision = Defer(now)
+        elif isinstance(decision, Run) and self._is_running(key, decision.token):
+            decision = Defer(now + RUNNING_DELAY_MS)
         if isinstance(decision, Defer):
             group = message_group(key.tenant, head.workflow)
             copy = Send(delivery.body, group, max(0, decision.due - now))
             await journal.send([copy], delivery)
             return Handled("deferred", key.run, status=head.status)
-        return await self._step(key, head, loaded, decision.token, message, delivery, deadline)
+        token = decision.token
+        running = (key, token.node, token.visit, token.attempt)
+        self._running.add(running)
+        try:
+            return await self._step(key, head, loaded, token, message, delivery, deadline)
+        except Corrupt:
+            # What the head referred to may have been dropped by a save since; a newer head knows.
+            current = await journal.head(key)
+            if current is None or decode_head(current).rev == head.rev:
+                raise
+        finally:
+            self._running.discard(running)
+        return await self._handle(delivery, deadline)
+
+    def _is_running(self, key: RunKey, token: Token) -> bool:
+        """Whether this very process runs the token: a duplicate, or a sweep of a long step."""
+        return (key, token.node, token.visit, token.attempt) in self._running
 
     async def _step(
         self,
@@ -216,9 +241,3 @@ class Dispatcher:
 
     def _sends(self, key: RunKey, head: Head, tokens: Iterable[Token], now: int) -> list[Send]:
         return token_sends(key, head, tokens, now, self._platform.entropy.new_id)
-
-    async def _put_off(self, delivery: Delivery, group: str, why: str) -> Handled:
-        log.warning("put off: %s", why)
-        send = Send(delivery.body, group or "default", NEWER_DELAY_MS)
-        await self._platform.journal.send([send], delivery)
-        return Handled("newer")

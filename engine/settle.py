@@ -16,7 +16,6 @@ from msgspec.structs import replace
 
 from engine.dataflow import Activate, Board
 from engine.definition import (
-    DEFAULT_OUTPORT,
     ERROR_PORT,
     NO_RETRY,
     Definition,
@@ -147,7 +146,8 @@ def settle(
         wake_at=0 if head.held else earliest_look(board.frontier),
     )
     if failure is not None:
-        return Settled(fail(after, failure, token.node, now), number, page, (), False)
+        at_fault = token.node if ruling.fatal is not None else -1
+        return Settled(fail(after, failure, at_fault, now), number, page, (), False)
     ready = tuple([t for t in board.ready if in_reach(t, now)])
     return Settled(after, number, page, ready, quiescent)
 
@@ -158,7 +158,7 @@ def complete(head: Head, output: Value, now: int) -> Head:
 
 
 def fail(head: Head, failure: Failure, node: int, now: int) -> Head:
-    """The head of a run that `node` failed. What was pending stays, for an operator's retry."""
+    """The head of a run that `node` failed, or none (-1). What was pending stays, for a retry."""
     return replace(
         head,
         status=Status.FAILED,
@@ -229,7 +229,7 @@ def _rule(settling: Settling, node: Node, on_failure: str) -> _Ruling:
     if node.successors.get(ERROR_PORT):
         return _Ruling(Kind.FAILED, ERROR_PORT)
     if on_failure == "continue":
-        return _Ruling(Kind.FAILED, DEFAULT_OUTPORT)
+        return _Ruling(Kind.FAILED, node.default)
     return _Ruling(Kind.FAILED, fatal=outcome.failure)
 
 

@@ -58,7 +58,7 @@ class Starter:
         key = run_key(run if run is not None else f"r{platform.entropy.new_id()}", tenant)
         text = checked_input(definition, input, platform.limits.input_bytes)
         body, digest = encode_definition(definition)
-        start_digest = _start_digest(tenant, digest, text)
+        start_digest = _start_digest(tenant, digest, input)
         if (tenant, digest) not in self._stored:
             await platform.journal.put([definition_item(tenant, digest, body)])
             self._stored.add((tenant, digest))
@@ -145,7 +145,10 @@ def checked_input(definition: Definition, input: Any, limit: int) -> bytes:
     return text
 
 
-def _start_digest(tenant: str, definition: bytes, input: bytes) -> bytes:
-    return hashlib.blake2b(
-        b"\0".join((tenant.encode(), definition, input)), digest_size=16
-    ).digest()
+def _start_digest(tenant: str, definition: bytes, input: Any) -> bytes:
+    """The same for inputs that differ in nothing but the order of their keys."""
+    text = _sorted.encode(input)
+    return hashlib.blake2b(b"\0".join((tenant.encode(), definition, text)), digest_size=16).digest()
+
+
+_sorted = msgspec.json.Encoder(order="sorted")

@@ -8,17 +8,20 @@ were lost, and starts whose sender died between the write and the send.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from engine.errors import NewerFormat
+from engine.errors import NewerFormat, PlatformError
 from engine.layout import WAKE_SHARDS, RunKey
 from engine.ports import Commit, Platform, RevisionConflict
 from engine.records import head_record, token_sends
 from engine.snapshot import Head, State, Token, decode_head
 from engine.timing import LOOK_AFTER_MS, coarse_look, in_reach, with_wake
+
+log = logging.getLogger("tidestep")
 
 MAX_DOUBLINGS = 8
 """The longest wait between two looks at a token that stays silent: about a day and three quarters.
@@ -41,7 +44,10 @@ async def sweep(
     for shard in shards:
         for key in await platform.journal.due(shard, platform.clock.now(), limit):
             looked_at += 1
-            sent += await sweep_run(platform, key)
+            try:
+                sent += await sweep_run(platform, key)
+            except PlatformError as error:  # one run that cannot be read must not hide the others
+                log.error("run %s cannot be looked after: %s", key.run, error)
     return Swept(looked_at, sent)
 
 

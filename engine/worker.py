@@ -12,7 +12,7 @@ import logging
 from dataclasses import dataclass
 
 from engine.dispatcher import Dispatcher
-from engine.errors import TidestepError
+from engine.errors import PlatformError, TidestepError
 from engine.ports import Delivery, Platform, Source
 from engine.sweeper import sweep
 
@@ -77,7 +77,7 @@ class Worker:
         deadline = self._platform.clock.now() + int(self._settings.step_timeout * 1000)
         try:
             await self._dispatcher.handle(delivery, deadline)
-        except Exception as error:
+        except (Exception, BaseExceptionGroup) as error:
             known = isinstance(error, TidestepError)
             log.error(
                 "a delivery could not be handled and comes again: %s",
@@ -92,7 +92,10 @@ class Worker:
 
     async def _sweep(self) -> None:
         while True:
-            await sweep(self._platform)
+            try:
+                await sweep(self._platform)
+            except PlatformError as error:
+                log.error("the sweep broke off, and begins again: %s", error)
             await asyncio.sleep(self._settings.sweep_every)
 
     async def _drain(self) -> None:

@@ -78,7 +78,8 @@ def compile_document(document: WorkflowDocument, catalog: Catalog) -> Definition
         if not set(catalog[node.actor].outports_for(node.config)) <= successors[number].keys()
     )
     start = _start(document, numbers, entered)
-    slots = _slots(entered, follows, start)
+    lenient = {number for number, node in enumerate(document.nodes) if node.optional}
+    slots = _slots(entered, follows, start, lenient)
     named = _named(document)
     nodes = tuple(
         Node(
@@ -91,6 +92,7 @@ def compile_document(document: WorkflowDocument, catalog: Catalog) -> Definition
             retry=node.retry.policy() if node.retry else None,
             timeout=node.timeout,
             slot=slots.get(number, ONCE),
+            default=_default_port(catalog[node.actor].outports_for(node.config)),
             named=node.id in named or (not document.has_output and number in last),
         )
         for number, node in enumerate(document.nodes)
@@ -118,17 +120,25 @@ def _start(
 
 
 def _slots(
-    entered: list[list[str]], follows: list[list[int]], start: tuple[int, ...]
+    entered: list[list[str]],
+    follows: list[list[int]],
+    start: tuple[int, ...],
+    lenient: set[int],
 ) -> dict[int, int]:
     """The counters of the nodes that one run may activate more than once, in node order.
 
     That is: nodes on a cycle; nodes with an inport where several edges merge; start nodes that
-    edges lead to as well; and whatever any of these leads to.
+    edges lead to as well; joins with optional ports, which fire without a message that may still
+    come; and whatever any of these leads to.
     """
     merging = {number for number, ports in enumerate(entered) if len(set(ports)) < len(ports)}
     restarted = {number for number in start if entered[number]}
-    repeated = reachable(cyclic(follows) | merging | restarted, follows)
+    repeated = reachable(cyclic(follows) | merging | restarted | lenient, follows)
     return {number: slot for slot, number in enumerate(sorted(repeated))}
+
+
+def _default_port(outports: tuple[str, ...]) -> str:
+    return outports[0] if outports and DEFAULT_OUTPORT not in outports else DEFAULT_OUTPORT
 
 
 def _named(document: WorkflowDocument) -> set[str]:

@@ -7,6 +7,7 @@ value without expressions are kept as they are, and a value without any renders 
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -75,7 +76,8 @@ class _Constant:
     value: Json
 
     def render(self, evaluation: Evaluation) -> Json:
-        return self.value
+        # a copy: whoever receives it may change it, and the definition outlives the step
+        return deepcopy(self.value) if isinstance(self.value, dict | list) else self.value
 
 
 @dataclass(frozen=True, slots=True)

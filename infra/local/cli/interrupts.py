@@ -1,8 +1,7 @@
 """Ctrl-C and SIGTERM: the first asks to stop, the second stops at once.
 
 The handlers are Python's own and not the event loop's, because an actor that blocks the loop must
-be interruptible too. Actors that are plain functions run in daemon threads: neither the loop nor
-the interpreter waits for one that does not return, which a killed process would not do either.
+be interruptible too.
 """
 
 from __future__ import annotations
@@ -11,12 +10,8 @@ import asyncio
 import signal
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from types import FrameType
-from typing import Any, ParamSpec, Self, TypeVar
-
-P = ParamSpec("P")
-T = TypeVar("T")
+from typing import Any, Self
 
 
 class Interrupts:
@@ -34,7 +29,6 @@ class Interrupts:
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._loop.set_default_executor(DaemonThreads())
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._handle)
@@ -58,23 +52,3 @@ class Interrupts:
 
 def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     pass
-
-
-class DaemonThreads(ThreadPoolExecutor):
-    """An executor that gives every call a daemon thread of its own; whoever calls bounds them."""
-
-    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        future: Future[T] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
-
-        threading.Thread(target=work, name="tidestep actor", daemon=True).start()
-        return future

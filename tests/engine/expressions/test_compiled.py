@@ -20,11 +20,12 @@ def test_a_value_without_expressions_is_constant_and_renders_to_itself(value: An
     assert compiled.render(Scope()) is value
 
 
-def test_parts_without_expressions_are_kept_as_they_are() -> None:
+def test_parts_without_expressions_are_copied_so_that_nobody_can_change_the_definition() -> None:
     constant = {"a": [1]}
     compiled = compile_value({"constant": constant, "x": "{{ 1 }}"})
     assert not compiled.constant
-    assert compiled.render(Scope())["constant"] is constant
+    compiled.render(Scope())["constant"]["a"].append(2)
+    assert compiled.render(Scope())["constant"] == {"a": [1]}
 
 
 def test_a_constant_may_nest_as_deep_as_it_likes() -> None:
