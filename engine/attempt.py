@@ -26,6 +26,7 @@ from engine.definition import NO_RETRY, Node, RetryPolicy
 from engine.errors import (
     AttemptTimeout,
     InvalidValue,
+    OutOfTime,
     PlatformError,
     TidestepError,
     TooLarge,
@@ -115,6 +116,8 @@ class Attempt:
         messages = await self._messages(actor)
         config = await self._config(messages)
         timeout_s = (deadline - self._platform.clock.now()) / 1000
+        if timeout_s <= 0:
+            raise OutOfTime(f"run {self._key.run}: loading took all the time of the step")
         limit = self._node.timeout or actor.timeout
         if limit is not None:
             timeout_s = min(timeout_s, limit)

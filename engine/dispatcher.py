@@ -27,7 +27,7 @@ import msgspec
 
 from engine.actors import Registry
 from engine.attempt import Attempt, Attempted
-from engine.errors import Corrupt, ExpressionError, InvalidValue, NewerFormat
+from engine.errors import Corrupt, ExpressionError, InvalidValue, NewerFormat, OutOfTime
 from engine.events import executing, settled_events
 from engine.layout import RunKey, message_group, page_item
 from engine.loaded import Definitions, LoadedDefinition
@@ -109,15 +109,14 @@ class Dispatcher:
         elif isinstance(decision, Run) and self._is_running(key, decision.token):
             decision = Defer(now + RUNNING_DELAY_MS)
         if isinstance(decision, Defer):
-            group = message_group(key.tenant, head.workflow)
-            copy = Send(delivery.body, group, max(0, decision.due - now))
-            await journal.send([copy], delivery)
-            return Handled("deferred", key.run, status=head.status)
+            return await self._defer(key, head, delivery, decision.due - now)
         token = decision.token
         running = (key, token.node, token.visit, token.attempt)
         self._running.add(running)
         try:
             return await self._step(key, head, loaded, token, message, delivery, deadline)
+        except OutOfTime:
+            return await self._defer(key, head, delivery, 0)
         except Corrupt:
             # What the head referred to may have been dropped by a save since; a newer head knows.
             current = await journal.head(key)
@@ -126,6 +125,13 @@ class Dispatcher:
         finally:
             self._running.discard(running)
         return await self._handle(delivery, deadline)
+
+    async def _defer(self, key: RunKey, head: Head, delivery: Delivery, delay_ms: int) -> Handled:
+        """Send a copy with the same sid, then acknowledge (rule 4)."""
+        group = message_group(key.tenant, head.workflow)
+        copy = Send(delivery.body, group, max(0, delay_ms))
+        await self._platform.journal.send([copy], delivery)
+        return Handled("deferred", key.run, status=head.status)
 
     def _is_running(self, key: RunKey, token: Token) -> bool:
         """Whether this very process runs the token: a duplicate, or a sweep of a long step."""

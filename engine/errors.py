@@ -169,5 +169,9 @@ class WorkerRunning(PlatformError):
     http_status = 409
 
 
+class OutOfTime(PlatformError):
+    """The time for a step was over before its actor could be called; nothing was attempted."""
+
+
 class Misconfigured(PlatformError):
     """A setting of the process is missing or makes no sense."""

@@ -289,3 +289,20 @@ def test_a_missing_page_is_an_error_that_names_it_and_leaves_the_run_alone(world
     assert world.head(key) == head
     assert world.handle(delivery).what == "stepped"
     assert world.view().output == {"n11": {"first": 1}}
+
+
+def test_a_step_whose_time_went_into_loading_burns_no_attempt(world: World) -> None:
+    world.start(chain(2), 0, increment)
+    (delivery,) = world.receive()
+
+    class Slow(Dying):
+        """Loading the definition takes a minute and a half."""
+
+        async def items(self, partition: str, names: Sequence[str]) -> Any:
+            world.clock.advance(90)
+            return await world.journal.items(partition, names)
+
+    assert world.handle(delivery, Slow(world, "never")).what == "deferred"  # type: ignore[arg-type]
+    assert world.history() == []
+    world.work()
+    assert world.view().output == {"n1": 2}
