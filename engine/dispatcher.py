@@ -94,7 +94,10 @@ class Dispatcher:
         if body is None:
             await journal.send((), delivery)
             return Handled("unknown run", message.run)
-        head = decode_head(body)
+        try:
+            head = decode_head(body)
+        except Corrupt as error:
+            raise Corrupt(f"run '{key.run}': {error}") from error
         loaded = await self._definitions.get(key.tenant, head.definition)
         now = self._platform.clock.now()
         decision = plan(head, message, now)

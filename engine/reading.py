@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.definition import Definition
-from engine.errors import RunNotFound
+from engine.errors import Corrupt, RunNotFound
 from engine.layout import PAGE_PREFIX, RunKey
 from engine.loaded import Definitions
 from engine.ports import Platform
@@ -88,7 +88,10 @@ class RunReader:
         body = await self._platform.journal.head(key)
         if body is None:
             raise RunNotFound(f"there is no run '{key.run}'")
-        return decode_head(body)
+        try:
+            return decode_head(body)
+        except Corrupt as error:
+            raise Corrupt(f"run '{key.run}': {error}; restore it, or leave it alone") from error
 
     async def definition(self, key: RunKey, head: Head) -> Definition:
         return (await self._definitions.get(key.tenant, head.definition)).definition

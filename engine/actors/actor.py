@@ -49,6 +49,10 @@ class Actor(Generic[P, R]):
             raise InvalidActor(f"actor name {name!r}: use letters, digits and . _ -")
         if timeout is not None and not timeout > 0:
             raise InvalidActor(f"actor '{name}': timeout={timeout} must be above 0 (seconds)")
+        if retry is not None and not isinstance(retry, RetryPolicy):
+            raise InvalidActor(
+                f"actor '{name}': retry takes Retry(max_attempts=...), not {retry!r}"
+            )
         if retry is not None and (problem := retry.problem()):
             raise InvalidActor(f"actor '{name}': retry: {problem}")
         self.name = name

@@ -135,7 +135,9 @@ def _reason(place: str, missing: Missing) -> str:
         if not isinstance(key, str):
             return f"{place} is a mapping, and its keys are strings"
         if place == "secrets":
-            return f"there is no secret {shown}"
+            return f"there is no secret {shown}; the operator sets TIDESTEP_SECRET_{key}"
+        if place == "env":
+            return f"the operator has not listed {shown} in TIDESTEP_EXPOSE_ENV, or it is not set"
         return f"{place} has no {shown if shown != 'it' else 'such key'}{_keys_text(holder)}"
     if isinstance(holder, list | str) and type(key) is int:
         return f"{place} has {len(holder)} elements"

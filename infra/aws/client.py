@@ -127,18 +127,18 @@ def config_options(
 
 
 def client_options(service: str, environment: Mapping[str, str]) -> dict[str, Any]:
-    """Where the service is, for LocalStack. botocore itself honours `AWS_ENDPOINT_URL`."""
+    """Where the service is. botocore itself honours `AWS_ENDPOINT_URL`, but of the region's two
+    variables only `AWS_DEFAULT_REGION`."""
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     if not uses_localstack(environment):
-        return {}
+        return {"region_name": region} if region else {}
     try:
         from localstack_client.config import get_service_endpoint
     except ImportError as error:
         raise Misconfigured("LocalStack is asked for: pip install localstack-client") from error
     return {
         "endpoint_url": get_service_endpoint(service, environment.get("LOCALSTACK_HOST")),
-        "region_name": environment.get("AWS_REGION")
-        or environment.get("AWS_DEFAULT_REGION")
-        or "us-east-1",
+        "region_name": region or "us-east-1",
         "aws_access_key_id": "test",
         "aws_secret_access_key": "test",
     }

@@ -262,6 +262,7 @@ def lost(value: Nowhere) -> None: ...  # type: ignore[name-defined]  # noqa: F82
         (abs, {"outports": "yes"}, "outports"),
         (abs, {"retry": Retry(max_attempts=0)}, "max_attempts is 0"),
         (abs, {"retry": Retry(interval=9, max_interval=3)}, "interval is 9"),
+        (abs, {"retry": 3}, r"retry takes Retry\(max_attempts=...\), not 3"),
         (abs, {"state": dict}, "no Context parameter"),
     ],
 )

@@ -45,7 +45,7 @@ SCOPE = Scope(
         ("messages.out", "messages.out is missing: nothing has arrived on port 'out'"),
         ("nodes.b.output.x", "nodes.b.output.x is missing: node 'b' has no result"),
         ("nodes.a.last.port", "nodes.a.last.port is missing: nodes.a has no 'last'"),
-        ("env.NOPE", "env.NOPE is missing: env has no 'NOPE'; it has 'STAGE'"),
+        ("env.NOPE", "env.NOPE is missing: the operator has not listed 'NOPE'"),
         ("secrets.NOPE", "secrets.NOPE is missing: there is no secret 'NOPE'"),
         ("[] | first", "first is missing: there are no elements"),
         ("[[]] | map('first') | length", "first is missing: there are no elements"),
