@@ -20,8 +20,9 @@ from engine.reading import RunReader
 from engine.snapshot import Status
 from engine.starting import Starter
 from engine.worker import Worker, WorkerSettings
+from tests.clock import ManualClock
 from tests.engine.graphs import graph
-from tests.scenarios.world import CountingEntropy, FakeClock, FixedSecrets
+from tests.scenarios.world import CountingEntropy, FixedSecrets
 
 QUICK = WorkerSettings(poll=0.01, sweep_every=0)
 
@@ -30,7 +31,7 @@ class Bench:
     """An engine in memory; `ended` is set when `runs` runs have completed."""
 
     def __init__(self, *actors: Actor[..., Any], settings: WorkerSettings = QUICK) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         self.journal = MemoryJournal(self.clock)
         self.runs = 0
         self.ended = asyncio.Event()

@@ -15,8 +15,8 @@ from infra.aws.dynamodb import DynamoStore
 from infra.aws.sqs import SqsQueue
 from infra.aws.table import create_table
 from infra.local.sqlite import SqliteWorker
+from tests.clock import ManualClock
 from tests.infra.aws.account import empty_account
-from tests.infra.clock import ManualClock
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ordered import OrderedJournal
 from engine.ports import Blobs, Journal, Source
 from infra.aws.client import ThreadedClients
+from tests.clock import ManualClock
 from tests.infra.aws.account import empty_account
-from tests.scenarios.world import DelayedSource, FakeClock, Open
+from tests.scenarios.world import DelayedSource, Open
 
 BACKENDS = ("memory", "sqlite", "aws")
 
@@ -29,7 +30,7 @@ def stand_in() -> Iterator[ThreadedClients]:
 
 
 def memory() -> Open:
-    async def opened(clock: FakeClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
+    async def opened(clock: ManualClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
         journal = MemoryJournal(clock)
         return journal, MemoryBlobs(), journal.source
 
@@ -37,7 +38,7 @@ def memory() -> Open:
 
 
 def sqlite(directory: Path) -> Open:
-    async def opened(clock: FakeClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
+    async def opened(clock: ManualClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
         from infra.local.sqlite import SqliteWorker
 
         worker = exits.enter_context(SqliteWorker(directory / "test.db", clock))
@@ -47,7 +48,7 @@ def sqlite(directory: Path) -> Open:
 
 
 def aws(clients: ThreadedClients) -> Open:
-    async def opened(clock: FakeClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
+    async def opened(clock: ManualClock, exits: AsyncExitStack) -> tuple[Journal, Blobs, Source]:
         from infra.aws.dynamodb import DynamoStore
         from infra.aws.s3 import S3Blobs
         from infra.aws.sqs import SqsQueue

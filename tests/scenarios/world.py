@@ -25,20 +25,10 @@ from engine.reading import ResultView, RunReader, RunView
 from engine.starting import Started, Starter
 from engine.sweeper import sweep
 from engine.timing import in_reach
+from tests.clock import ManualClock
 
 T = TypeVar("T")
 STEP_MS = 60_000
-
-
-class FakeClock:
-    def __init__(self) -> None:
-        self.ms = 1_700_000_000_000
-
-    def now(self) -> int:
-        return self.ms
-
-    def advance(self, seconds: float) -> None:
-        self.ms += int(seconds * 1000)
 
 
 class CountingEntropy:
@@ -70,14 +60,14 @@ class Recorder:
         self.events.append(event)
 
 
-Open = Callable[[FakeClock, AsyncExitStack], Awaitable[tuple[Journal, Blobs, Source]]]
+Open = Callable[[ManualClock, AsyncExitStack], Awaitable[tuple[Journal, Blobs, Source]]]
 
 
 class World:
     """Synchronous, so that scenarios read as scripts. Close it at the end."""
 
     def __init__(self, opener: Open) -> None:
-        self.clock = FakeClock()
+        self.clock = ManualClock()
         self.recorder = Recorder()
         self.secrets: dict[str, str] = {}
         self.env: dict[str, str] = {}
@@ -172,7 +162,7 @@ class World:
             moment = self.next_moment()
             if moment is None:
                 return handled
-            self.clock.ms = max(self.clock.ms, moment)
+            self.clock.advance(max(0, moment - self.clock.now()) / 1000)
             self.sweep()
         raise AssertionError(f"still going on after {rounds} rounds")
 
@@ -222,7 +212,7 @@ class DelayedSource:
     It stands in front of such a queue as both its `Queue` and its `Source`.
     """
 
-    def __init__(self, queue: Any, clock: FakeClock) -> None:
+    def __init__(self, queue: Any, clock: ManualClock) -> None:
         self._queue = queue
         self._clock = clock
         self._held: list[tuple[int, int, Send]] = []

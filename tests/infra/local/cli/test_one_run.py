@@ -15,7 +15,7 @@ from engine.starting import Starter
 from engine.sweeper import sweep_run
 from infra.local.cli.one_run import OneRun
 from infra.system import EnvironmentSecrets, SystemEntropy
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 
 DEFINITION = Definition(
     format=FORMAT,

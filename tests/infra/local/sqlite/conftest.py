@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra.local.sqlite import SqliteWorker
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 from infra.local.sqlite import SqliteVisitor, SqliteWorker
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 
 
 def test_a_blob_is_read_back_and_a_missing_one_is_none(

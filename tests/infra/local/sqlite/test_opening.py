@@ -15,7 +15,7 @@ import pytest
 from engine.errors import NewerFormat, StoreUnusable
 from infra.local.sqlite import SqliteVisitor, SqliteWorker
 from infra.local.sqlite.opening import open_for_writing
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 from tests.infra.local.sqlite.processes import start
 from tests.infra.records import HEAD, create, item
 

@@ -14,7 +14,7 @@ from engine.errors import StoreUnusable
 from engine.ports import Delivery
 from infra.local.sqlite import SqliteVisitor, SqliteWorker, queue_rows
 from infra.local.sqlite.source import READY_LIMIT, SqliteSource
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 from tests.infra.local.sqlite.processes import running
 from tests.infra.records import bodies, create, message, step
 

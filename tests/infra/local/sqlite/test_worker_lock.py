@@ -10,7 +10,7 @@ import pytest
 
 from engine.errors import WorkerRunning
 from infra.local.sqlite import SqliteVisitor, SqliteWorker, WorkerLock
-from tests.infra.clock import ManualClock
+from tests.clock import ManualClock
 from tests.infra.local.sqlite.processes import running
 
 
