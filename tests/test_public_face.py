@@ -17,7 +17,7 @@ def test_every_public_name_is_there(name: str) -> None:
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     with pytest.raises(AttributeError, match="no attribute 'Wrokflow'"):
-        _ = tidestep.Wrokflow  # type: ignore[attr-defined]
+        _ = tidestep.Wrokflow
 
 
 @pytest.mark.parametrize("module", ["tidestep", "functions.application", "infra.aws.dynamodb"])

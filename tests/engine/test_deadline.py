@@ -26,7 +26,7 @@ async def fail_after_waiting() -> None:
 
 async def nested() -> int:
     async def inner(number: int) -> int:
-        future = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         asyncio.get_running_loop().call_soon(future.set_result, number)
         return await future
 

@@ -17,7 +17,7 @@ class Template(SafeConstructor):
     """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text."""
 
 
-Template.add_multi_constructor(  # type: ignore[no-untyped-call]
+Template.add_multi_constructor(
     "!", lambda constructor, suffix, node: constructor.construct_scalar(node)
 )
 

@@ -89,7 +89,7 @@ def test_a_step_whose_process_dies_is_repaired_by_the_redelivery(world: World, d
     world.step()
     (delivery,) = world.receive()
     with pytest.raises(Died):
-        world.handle(delivery, Dying(world, death))  # type: ignore[arg-type]
+        world.handle(delivery, Dying(world, death))
     world.do(world.source.release(delivery, 0))
     world.work()
     assert world.view().output == {"n3": 4}
@@ -103,7 +103,7 @@ def test_a_run_survives_a_death_at_every_step(world: World, death: str) -> None:
         deliveries = world.receive()
         for delivery in deliveries:
             with suppress(Died):  # one that has lost commits nothing, and lives
-                world.handle(delivery, Dying(world, death))  # type: ignore[arg-type]
+                world.handle(delivery, Dying(world, death))
             world.do(world.source.release(delivery, 0))
         for delivery in world.receive():
             world.handle(delivery)

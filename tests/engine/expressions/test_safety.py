@@ -356,4 +356,4 @@ def test_the_environment_itself_gives_no_access() -> None:
         lambda: _environment.call(None, len, "a"),
     ):
         with pytest.raises(ExpressionError):
-            access()
+            access()  # type: ignore[no-untyped-call]

@@ -140,7 +140,7 @@ def test_an_entry_that_keeps_failing_is_an_error_of_its_sender_alone(
 
     queue = SqsQueue(Scripted(*[busy] * 3), URL, CountedPauses(tries=2))
 
-    async def both() -> list[BaseException | None]:
+    async def both() -> tuple[BaseException | None, BaseException | None]:
         good, bad = queue.send([Send("good", "flow")]), queue.send([Send("bad", "flow")])
         return await asyncio.gather(good, bad, return_exceptions=True)
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,7 +96,7 @@ def test_a_worker_takes_what_others_start_beside_it(processes: Processes, direct
     started = processes.run("start", "greet.yaml", "--actors", ACTORS, "--id", "g1", "--json")
     assert json.loads(started.out) == {"run": "g1", "status": "active", "created": True}
     assert worker.stdout is not None
-    events = []
+    events: list[Any] = []
     while not (events and events[-1]["type"] == "Completed"):
         events.append(json.loads(worker.stdout.readline()))
     assert {event["run"] for event in events} == {"g1"}
