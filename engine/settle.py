@@ -223,7 +223,9 @@ def _rule(settling: Settling, node: Node, on_failure: str) -> _Ruling:
     failures = token.failures + 1
     if not outcome.permanent and policy.allows(failures, outcome.kinds):
         due = settling.now + policy.delay_ms(failures, settling.chance)
-        again = _again(settling, State.RETRYING, Resumed.RETRY, due, failures)
+        # What had resumed the visit is what its retry goes on from: it must not sleep once more.
+        resumed = token.resumed or Resumed.RETRY
+        again = _again(settling, State.RETRYING, resumed, due, failures)
         chance = settling.chance if policy.jitter else None
         return _Ruling(Kind.RETRIED, again=again, chance=chance)
     if node.successors.get(ERROR_PORT):

@@ -72,7 +72,8 @@ class Kind(IntEnum):
 
 
 class Resumed(IntEnum):
-    """Why an attempt that is not the first of its visit runs."""
+    """What an attempt that is not the first of its visit goes on from; a retry of an attempt that a
+    sleep or a signal had resumed still goes on from those."""
 
     NOT = 0
     RETRY = 1

@@ -14,8 +14,8 @@ class Context:
 
     `idempotency_key` is the same for every redelivery and every retry of one visit: pass it to
     whatever must not happen twice. `attempt` counts the executions of this visit, the first
-    included. `deadline` is when the attempt is cut off. `resumed` says why an attempt that is not
-    the first of its visit runs.
+    included. `deadline` is when the attempt is cut off. `resumed` says what an attempt that is not
+    the first of its visit goes on from: a retry of an attempt that had slept still says "sleep".
     """
 
     tenant: str

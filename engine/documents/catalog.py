@@ -36,6 +36,13 @@ Catalog: TypeAlias = Mapping[str, ActorSpec]
 """Actors by name. `engine.actors.registry.Registry` is one."""
 
 
+def is_library_only(catalog: Catalog) -> bool:
+    """Whether nobody has loaded actors beside the built-in ones."""
+    from engine.library import ACTORS  # not with the package: it imports an HTTP client
+
+    return {actor.name for actor in ACTORS}.issuperset(catalog)
+
+
 def accepts(actor: ActorSpec, inport: str) -> bool:
     return inport in actor.inports or ANY_PORT in actor.inports
 

@@ -143,7 +143,8 @@ def _starts(outline: Outline, successors: list[list[int]], report: Report) -> se
 def _check_reachable(outline: Outline, graph: Graph, report: Report) -> None:
     found = reachable(graph.starts, graph.successors)
     starts = sorted(graph.starts - {graph.unknown})
-    begins = listed([id for start in starts if (id := outline.nodes[start].id)], 5)
+    ids = dict.fromkeys(id for start in starts if (id := outline.nodes[start].id))
+    begins = listed(ids.keys(), 5)
     for place, node in enumerate(outline.nodes):
         if place in found or node.id is None or outline.numbers[node.id] != place:
             continue

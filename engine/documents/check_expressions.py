@@ -156,6 +156,6 @@ def _check_order(uses: list[_Use], outline: Outline, graph: Graph, report: Repor
                 message = f"'nodes.{id}' is this node itself, and it runs only once"
                 fix = "name a node that runs before it"
             else:
-                message = f"'nodes.{id}' cannot have run before: no path leads from it to this node"
-                fix = f"connect {shown(id)} to this node, or name a node that runs before it"
+                message = f"'nodes.{id}' may not have run yet: no path leads from it to this node"
+                fix = f"add an edge from {shown(id)} to this node, or name one that runs before it"
             report.add(use.path, message, fix)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from engine.definition import ERROR_PORT, NO_RETRY
-from engine.documents.catalog import ActorSpec, Catalog
+from engine.documents.catalog import ActorSpec, Catalog, is_library_only
 from engine.documents.outline import NodeOutline, Outline
-from engine.documents.problems import shown
+from engine.documents.problems import listed, shown
 from engine.documents.report import Report
+
+NO_ACTOR = "there is no actor"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,27 +69,69 @@ def _check_actor(node: NodeOutline, catalog: Catalog, report: Report) -> KnownNo
         return KnownNode()
     actor = catalog.get(node.actor)
     if actor is None:
-        guess = report.choice(node.actor, catalog, "known are", "no actors are loaded")
-        report.add(
-            (*node.path, "actor"),
-            f"there is no actor {shown(node.actor)}",
-            f"{guess} (if the actor is your own, load its module with --actors MODULE)",
-        )
+        fix = _fix_of_actor(node.actor, catalog, report)
+        report.add((*node.path, "actor"), f"{NO_ACTOR} {shown(node.actor)}", fix)
         return KnownNode()
     problems = actor.config_problems(node.config)
     for path, message in problems:
         report.add((*node.path, "config", *path), message)
+    config = node.config
     if problems:
-        # Outports may follow from the config, and actors read it expecting what they asked for.
-        return KnownNode(actor)
+        config = _Watched(node.config, {path[0] for path, _ in problems if path})
     try:
-        outports = actor.outports_for(node.config)
+        outports = actor.outports_for(config)
     except Exception as error:
-        report.add(
-            (*node.path, "config"),
-            f"actor {shown(actor.name)} cannot tell its outports from this config "
-            f"({type(error).__name__}: {error})",
-            "compare the config with what the actor asks for",
-        )
+        if not problems:
+            report.add(
+                (*node.path, "config"),
+                f"actor {shown(actor.name)} cannot tell its outports from this config "
+                f"({type(error).__name__}: {error})",
+                "compare the config with what the actor asks for",
+            )
+        return KnownNode(actor)
+    if isinstance(config, _Watched) and config.broken_was_read:
         return KnownNode(actor)
     return KnownNode(actor, tuple(dict.fromkeys((*outports, ERROR_PORT))))
+
+
+def _fix_of_actor(name: str, catalog: Catalog, report: Report) -> str:
+    """Short where nothing but the library is loaded: every own actor of the document is missing."""
+    if report.full:
+        return ""
+    alike = [each for each in catalog if _prefix(each) == _prefix(name)]
+    close = report.close(name, alike) or report.close(name, catalog, 0.8)
+    if close:
+        return f"did you mean {shown(close)}?"
+    if is_library_only(catalog):
+        return "" if catalog else "no actors are loaded"
+    own = "if the actor is your own, load its module with --actors MODULE"
+    return f"known are: {listed(catalog)} ({own})"
+
+
+def _prefix(name: str) -> str:
+    return name.rpartition(".")[0]
+
+
+class _Watched(Mapping[str, Any]):
+    """A config with problems, which notes whether the outports follow from what is wrong with it.
+
+    A key that is not there counts: it may be the one that was misspelt.
+    """
+
+    def __init__(self, config: Any, broken: set[str | int]) -> None:
+        self._config: Mapping[str, Any] = config if isinstance(config, Mapping) else {}
+        self._broken = broken
+        self.broken_was_read = False
+
+    def __getitem__(self, key: str) -> Any:
+        if key in self._broken or key not in self._config:
+            self.broken_was_read = True
+        return self._config[key]
+
+    def __iter__(self) -> Iterator[str]:
+        self.broken_was_read = True
+        return iter(self._config)
+
+    def __len__(self) -> int:
+        self.broken_was_read = True
+        return len(self._config)

@@ -16,6 +16,9 @@ from typing import Any, TypeAlias
 Path: TypeAlias = tuple[str | int, ...]
 """Keys and indexes from the top of a document to a place in it."""
 
+CLOSE = 0.6
+"""How much alike two names are at least, for one to be taken for the other."""
+
 _SHOWN_CHARACTERS = 60
 _MAX_GUESSED_CHARACTERS = 100
 
@@ -108,7 +111,7 @@ class Guesses:
     def __init__(self, comparisons: int = 20_000) -> None:
         self._left = comparisons
 
-    def close_to(self, name: str, candidates: Collection[str]) -> str:
+    def close_to(self, name: str, candidates: Collection[str], cutoff: float = CLOSE) -> str:
         """The candidate most like `name`, or "" if none is, or the budget is spent."""
         cost = len(candidates) * (1 + len(name) // 20)
         if cost > self._left or len(name) > _MAX_GUESSED_CHARACTERS:
@@ -116,7 +119,7 @@ class Guesses:
         self._left -= cost
         names = [each for each in candidates if len(each) <= _MAX_GUESSED_CHARACTERS]
         same = [each for each in names if each.lower() == name.lower()]
-        close = same or difflib.get_close_matches(name, names, 1)
+        close = same or difflib.get_close_matches(name, names, 1, cutoff)
         return close[0] if close else ""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from engine.documents.problems import Guesses, Path, Problem, listed, shown
+from engine.documents.problems import CLOSE, Guesses, Path, Problem, listed, shown
 from engine.documents.source import Source
 
 MAX_PROBLEMS = 1_000
@@ -19,19 +19,30 @@ class Report:
         self._left_out = 0
         self._guesses = Guesses()
 
+    @property
+    def full(self) -> bool:
+        """Whether further problems are only counted."""
+        return len(self._found) >= MAX_PROBLEMS
+
     def add(self, path: Path, message: str, fix: str = "") -> None:
-        if len(self._found) < MAX_PROBLEMS:
+        if not self.full:
             self._found.append(self.source.problem(path, message, fix))
         else:
             self._left_out += 1
 
     def choice(self, name: str, names: Collection[str], what: str, none: str = "") -> str:
         """A fix for a name that is not among those there are; `what` says what they are."""
-        if len(self._found) >= MAX_PROBLEMS:
+        if self.full:
             return ""
-        if close := self._guesses.close_to(name, names):
+        if close := self.close(name, names):
             return f"did you mean {shown(close)}?"
         return f"{what}: {listed(names)}" if names else none
+
+    def close(self, name: str, names: Collection[str], cutoff: float = CLOSE) -> str:
+        """The name that was probably meant, or ""."""
+        if self.full:
+            return ""
+        return self._guesses.close_to(name, names, cutoff)
 
     def problems(self) -> list[Problem]:
         """In the order of the file."""

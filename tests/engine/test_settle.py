@@ -291,6 +291,13 @@ def test_a_sleeping_token_keeps_its_visit_and_is_not_a_failure() -> None:
     assert play.head.status is Status.PAUSED
 
 
+def test_a_retry_of_an_attempt_that_had_slept_does_not_sleep_again() -> None:
+    play = Play(graph("a", retry={"a": RETRY_TWICE}))
+    play("a", Slept(CREATED + 60_000))
+    (token,) = play("a", BOOM).ready
+    assert (token.state, token.resumed, token.failures) == (State.RETRYING, Resumed.SLEPT, 1)
+
+
 def test_a_sleep_beyond_the_queues_reach_has_no_message_but_a_look_at_time() -> None:
     play = Play(graph("a -> b"))
     until = CREATED + 30 * 86_400_000

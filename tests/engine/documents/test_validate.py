@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from engine.actors import load_registry
 from engine.documents import Catalog, parse_source, validate
 from engine.documents.report import MAX_PROBLEMS
 from tests.engine.documents.conftest import Check
@@ -88,7 +89,7 @@ CHANGED: list[tuple[str, str, int, str, str, str]] = [
     ("input.total }}", "input.total }", 5, "config.amount", "unexpected '}'", "look like"),
     ("input.total", "inptu.total", 5, "config.amount", "did you mean 'input'?", ""),
     ("nodes.charge", "nodes.chrage", 9, "config.receipt", "no node 'chrage'", "mean 'charge'?"),
-    ("nodes.charge", "nodes.notify", 9, "config.receipt", "no path leads from it", "connect"),
+    ("nodes.charge", "nodes.notify", 9, "receipt", "'nodes.notify' may not have run yet", "edge"),
     ("nodes.charge", "nodes.ship", 9, "config.receipt", "this node itself", "runs before it"),
     ("nodes.charge", "nodes.a-b", 9, "config.receipt", "'nodes.a' cannot be named", ""),
     ("nodes.charge.output", "messages.inn", 9, "receipt", "no edge leads to", "mean 'in'?"),
@@ -224,8 +225,7 @@ def test_problems_read_as_one_line_with_file_line_place_and_fix(check: Check) ->
     (problem,) = check(GOOD.replace("actor: echo", "actor: ecoh", 1))
 
     assert str(problem) == (
-        "flow.yaml:8: node 'ship', actor: there is no actor 'ecoh'; fix: did you mean 'echo'? "
-        "(if the actor is your own, load its module with --actors MODULE)"
+        "flow.yaml:8: node 'ship', actor: there is no actor 'ecoh'; fix: did you mean 'echo'?"
     )
 
 
@@ -270,6 +270,49 @@ def test_a_node_on_a_cycle_may_name_itself_and_those_around_it(check: Check) -> 
         """)
         == []
     )
+
+
+def test_problems_of_a_config_hide_no_port_that_does_not_follow_from_them() -> None:
+    registry = load_registry(())
+
+    def messages(actor: str, config: str) -> list[str]:
+        nodes = f"[{{id: a, actor: {actor}, config: {config}}}, {{id: b, actor: flow.sleep}}]"
+        text = f"name: x\nnodes: {nodes}\nedges: [{{from: a.nope, to: b}}]"
+        return [problem.message for problem in validate(parse_source(text, "f.yaml"), registry)]
+
+    branch = "node 'a' (actor 'flow.branch') has no outport 'nope'"
+    switch = "node 'a' (actor 'flow.switch') has no outport 'nope'"
+    for config in ("{}", "{condition: true, x: 1}", "[1]"):
+        assert branch in messages("flow.branch", config)
+        assert len(messages("flow.branch", config)) == 2
+    assert switch in messages("flow.switch", "{vlaue: 1, cases: [yes]}")
+    assert switch not in messages("flow.switch", "{value: 1, case: [nope]}")
+    assert switch not in messages("flow.switch", "[1]")
+
+
+def test_an_actor_is_only_guessed_from_a_name_that_is_really_close() -> None:
+    def fix(actor: str) -> str:
+        text = f"name: x\nnodes: [{{id: a, actor: {actor}}}]"
+        (problem,) = validate(parse_source(text, "f.yaml"), load_registry(()))
+        return problem.fix
+
+    assert fix("slow.step") == ""
+    assert fix("flow.slp") == "did you mean 'flow.sleep'?"
+    assert fix("flwo.sleep") == "did you mean 'flow.sleep'?"
+
+
+def test_the_start_is_listed_without_duplicates(check: Check) -> None:
+    problems = check("""
+        name: x
+        nodes:
+          - {id: a, actor: echo}
+          - {id: a, actor: echo}
+          - {id: b, actor: echo}
+          - {id: c, actor: echo}
+        edges: [{from: b, to: b}]
+    """)
+
+    assert any(p.message.endswith("from the start ('a', 'c')") for p in problems)
 
 
 def test_outports_may_depend_on_the_config(check: Check) -> None:
