@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import typer
 
 from infra.local.cli.commands import documents, runs, working
 from infra.local.cli.exits import EXIT_CODES
+from infra.local.cli.output import print_text
 
 _EPILOG = "\n".join(("Exit codes:", *(f"{code:5}  {text}" for code, text in EXIT_CODES.items())))
 
@@ -18,6 +21,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print_text(f"tidestep {version('tidestep')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """The options that stand before a command."""
+
 
 working.add_to(app)
 runs.add_to(app)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 
 from engine.errors import InvalidDefinition, TidestepError
 from infra.local.cli import exits
-from infra.local.cli.output import say, say_error
+from infra.local.cli.output import say, say_error, say_notes
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,6 +68,7 @@ def _say_problems(error: InvalidDefinition) -> None:
         say_error(str(error))
     else:
         say_error(f"the workflow has {len(error.problems)} problems\n{error}")
+    say_notes(error)
 
 
 def _give_up_stdout() -> None:

@@ -44,7 +44,7 @@ def show_catalog(actors: Registry, name: str | None, *, as_json: bool) -> None:
 def _actor(actors: Registry, name: str) -> Any:
     if name in actors:
         return actors[name]
-    close = difflib.get_close_matches(name, actors, 1)
+    close = difflib.get_close_matches(name, actors, 1, 0.8)
     advice = f"did you mean '{close[0]}'?" if close else "--actors MODULE names your own"
     raise NotThere(f"there is no actor '{name}'; {advice}")
 

@@ -8,37 +8,47 @@ from typing import Literal
 from engine.actors import Registry
 from engine.definition import Definition
 from engine.documents import Problem, Source, compile_document, mermaid, parse_source, read_source
+from engine.documents.catalog import is_library_only
+from engine.documents.check_nodes import NO_ACTOR
 from engine.documents.validate import checked_document, shaped_document
 from engine.errors import InvalidDefinition
 from infra.local.cli.exits import INVALID, OK
-from infra.local.cli.inputs import STDIN, read_stdin
-from infra.local.cli.output import print_json, print_text
+from infra.local.cli.inputs import STDIN, STDIN_NAME, read_stdin
+from infra.local.cli.output import print_json, print_text, say_notes
 from infra.local.cli.wording import count
 
 
 def load_workflow(file: str, actors: Registry) -> Definition:
     """Raises InvalidDefinition with all problems, UnknownWorkflow for a file that is not there."""
-    return compile_document(checked_document(_source(file), actors), actors)
+    try:
+        return compile_document(checked_document(_source(file), actors), actors)
+    except InvalidDefinition as error:
+        found = (each.message for each in error.problems if isinstance(each, Problem))
+        if is_library_only(actors) and any(each.startswith(NO_ACTOR) for each in found):
+            error.add_note("no actors of your own are loaded: add --actors MODULE")
+        raise
 
 
 def validate_file(file: str, actors: Registry, *, as_json: bool) -> int:
     """Raises InvalidDefinition with all problems, unless they go out as JSON."""
+    name = STDIN_NAME if file == STDIN else file
     try:
         definition = load_workflow(file, actors)
     except InvalidDefinition as error:
         if not as_json:
             raise
         problems = [asdict(each) for each in error.problems if isinstance(each, Problem)]
-        print_json({"file": file, "ok": False, "problems": problems})
+        print_json({"file": name, "ok": False, "problems": problems})
+        say_notes(error)
         return INVALID
     nodes = len(definition.nodes)
     edges = sum(len(to) for node in definition.nodes for to in node.successors.values())
     if as_json:
         found = {"workflow": definition.name, "nodes": nodes, "edges": edges}
-        print_json({"file": file, "ok": True, "problems": [], **found})
+        print_json({"file": name, "ok": True, "problems": [], **found})
     else:
         size = f"{count(nodes, 'node')}, {count(edges, 'edge')}"
-        print_text(f"{file}: ok, workflow '{definition.name}' with {size}")
+        print_text(f"{name}: ok, workflow '{definition.name}' with {size}")
     return OK
 
 
@@ -52,4 +62,4 @@ def draw(file: str, direction: Literal["TD", "LR"], *, as_json: bool) -> None:
 
 
 def _source(file: str) -> Source:
-    return parse_source(read_stdin(), "stdin") if file == STDIN else read_source(file)
+    return parse_source(read_stdin(), STDIN_NAME) if file == STDIN else read_source(file)

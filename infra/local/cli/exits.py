@@ -20,7 +20,7 @@ OUTPUT_CLOSED = 141
 TERMINATED = 143
 
 EXIT_CODES: Mapping[int, str] = {
-    OK: "done; of run and resume: the run completed",
+    OK: "done; of run and resume: the run completed; of work: it was stopped",
     1: "an error of no other kind",
     2: "wrong usage, or an input that cannot be used",
     INVALID: "the workflow or an actor must be changed first",

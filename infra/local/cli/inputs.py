@@ -14,6 +14,9 @@ from typing import Any, NoReturn
 from engine.errors import InvalidDefinition, InvalidInput
 
 STDIN = "-"
+STDIN_NAME = "<stdin>"
+"""How messages name it."""
+
 _YAML = (".yaml", ".yml")
 
 
@@ -36,12 +39,12 @@ def one_stdin(file: str, given: str | None) -> None:
 
 def read_stdin() -> str:
     """Raises InvalidInput for what is not UTF-8."""
-    return _decoded(sys.stdin.buffer.read(), "stdin")
+    return _decoded(sys.stdin.buffer.read(), STDIN_NAME)
 
 
 def _given(given: str) -> Any:
     if given == STDIN:
-        return _parse_json(read_stdin(), "stdin")
+        return _parse_json(read_stdin(), STDIN_NAME)
     if not given.startswith("@"):
         return _parse_json(given, "--input")
     name = given[1:]

@@ -78,6 +78,12 @@ def say_error(text: str) -> None:
     _quietly(f"{mark} {text}")
 
 
+def say_notes(error: BaseException) -> None:
+    """What was added to an error on its way, on stderr."""
+    for note in getattr(error, "__notes__", ()):
+        say(note)
+
+
 def _quietly(text: str) -> None:
     with suppress(OSError):  # whoever read stderr is gone, and there is nobody else to tell
         print(text, file=sys.stderr, flush=True)

@@ -12,6 +12,7 @@ from engine.layout import RunKey, run_key
 from engine.ports import Platform
 from engine.reading import PendingView, ResultView, RunReader, RunView
 from engine.snapshot import State, Status
+from engine.values import Values
 from infra.local.cli.options import Place
 from infra.local.cli.output import print_json, print_table, print_text
 from infra.local.cli.places import visited
@@ -20,6 +21,10 @@ from infra.local.cli.wording import count, duration, error_text, moment, one_lin
 if TYPE_CHECKING:
     from rich.table import Table
 
+_CLIPPED = 100
+"""Characters of an output in the history's table."""
+_AT_ONCE = 100
+"""How many outputs are loaded together."""
 _STOPPED = State.STOPPED.name.lower()
 
 
@@ -37,6 +42,14 @@ class NodeSummary:
     last_error: dict[str, str] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Detail:
+    """What to show beyond the summary. `outputs` are those of the history."""
+
+    history: bool
+    outputs: bool
+
+
 @dataclass(slots=True)
 class Shown:
     """Everything there is to show about a run."""
@@ -45,15 +58,17 @@ class Shown:
     input: Any
     nodes: list[NodeSummary]
     history: list[ResultView]
+    outputs: dict[int, Any] | None
+    """By the result's number, for those that put something out."""
 
 
-async def show(run: str, place: Place, *, with_history: bool, as_json: bool) -> None:
+async def show(run: str, place: Place, detail: Detail, *, as_json: bool) -> None:
     """Raises RunNotFound."""
     async with visited(place) as platform:
-        shown = await _read(platform, run_key(run), with_history)
+        shown = await _read(platform, run_key(run), detail)
         now = platform.clock.now()
     if as_json:
-        print_json(_as_json(shown, with_history))
+        print_json(_as_json(shown, detail.history))
         return
     print_text("\n".join(_summary(shown, now)))
     print_text("")
@@ -61,12 +76,12 @@ async def show(run: str, place: Place, *, with_history: bool, as_json: bool) -> 
     if shown.view.pending and not shown.view.status.terminal:
         print_text("")
         print_table(_pending_table(shown.view.pending, now))
-    if with_history:
+    if detail.history:
         print_text("")
-        print_table(_history_table(shown.history, now))
+        print_table(_history_table(shown.history, shown.outputs, now))
 
 
-async def _read(platform: Platform, key: RunKey, keep_history: bool) -> Shown:
+async def _read(platform: Platform, key: RunKey, detail: Detail) -> Shown:
     reader = RunReader(platform)
     view = await reader.view(key)
     head = await reader.head(key)
@@ -76,14 +91,23 @@ async def _read(platform: Platform, key: RunKey, keep_history: bool) -> Shown:
     history: list[ResultView] = []
     async for result in reader.history(key):
         _count(nodes[result.node], result)
-        if keep_history:
+        if detail.history:
             history.append(result)
     for token in view.pending:
         summary = nodes[token.node]
         if token.state != _STOPPED:  # that one has failed, which says more
             summary.state = token.state
         summary.visits = max(summary.visits, token.visit)
-    return Shown(view, input, list(nodes.values()), history)
+    outputs = None
+    if detail.outputs:
+        # A head read after the history refers to all of it, whatever has been added meanwhile.
+        head = await reader.head(key)
+        values = Values(platform.journal, platform.blobs, key, head, definition)
+        numbers = [result.number for result in history if result.port]
+        outputs = {}
+        for begin in range(0, len(numbers), _AT_ONCE):
+            outputs.update(await values.load(numbers[begin : begin + _AT_ONCE]))
+    return Shown(view, input, list(nodes.values()), history, outputs)
 
 
 def _count(summary: NodeSummary, result: ResultView) -> None:
@@ -101,7 +125,10 @@ def _as_json(shown: Shown, with_history: bool) -> dict[str, Any]:
     found["input"] = shown.input
     found["nodes"] = [asdict(node) for node in shown.nodes]
     if with_history:
-        found["history"] = msgspec.to_builtins(shown.history)
+        found["history"] = history = msgspec.to_builtins(shown.history)
+        for result in history:
+            if shown.outputs is not None and result["number"] in shown.outputs:
+                result["output"] = shown.outputs[result["number"]]
     return found
 
 
@@ -150,11 +177,16 @@ def _pending_table(pending: Iterable[PendingView], now: int) -> Table:
     return table
 
 
-def _history_table(history: Iterable[ResultView], now: int) -> Table:
-    table = _table(
-        ">result", "node", ">visit", ">attempt", "outcome", "port", ">time", "at", "error"
-    )
+def _history_table(
+    history: Iterable[ResultView], outputs: dict[int, Any] | None, now: int
+) -> Table:
+    headings = [">result", "node", ">visit", ">attempt", "outcome", "port", ">time", "at", "error"]
+    table = _table(*headings, *(() if outputs is None else ("output",)))
     for result in history:
+        output = []
+        if outputs is not None:
+            there = result.number in outputs
+            output = [short_json(outputs[result.number], _CLIPPED) if there else ""]
         table.add_row(
             str(result.number),
             result.node,
@@ -165,6 +197,7 @@ def _history_table(history: Iterable[ResultView], now: int) -> Table:
             duration(result.took_ms),
             moment(result.at, now),
             one_line(error_text(result.error)),
+            *output,
         )
     return table
 
@@ -177,7 +210,7 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(
             heading.removeprefix(">"),
-            no_wrap=heading != "error",
+            no_wrap=heading not in ("error", "output"),
             justify="right" if heading.startswith(">") else "left",
         )
     return table

@@ -23,8 +23,13 @@ def duration(ms: int) -> str:
 
 
 def wait(ms: int) -> str:
-    """How long something is still away, in whole seconds: `2 s`, `4 min 30 s`."""
-    seconds = max(0, -(-ms // 1000))
+    """How long something is still away: `80 ms`, `0.2 s`, `15 s`, `4 min 30 s`."""
+    ms = max(0, ms)
+    if ms < 100:
+        return f"{ms} ms"
+    if ms < 9950:  # from there on it would be rounded to 10.0 s
+        return f"{ms / 1000:.1f} s"
+    seconds = round(ms / 1000)
     return f"{seconds} s" if seconds < 60 else duration(seconds * 1000)
 
 

@@ -27,6 +27,7 @@ def add_to(app: typer.Typer) -> None:
         show,
         "tidestep show order-7",
         "tidestep show order-7 --history",
+        "tidestep show order-7 --outputs",
         "tidestep show order-7 --json | jq .output",
     )
 
@@ -53,6 +54,9 @@ def show(
     history: Annotated[
         bool, typer.Option("--history", help="List every result, in order.")
     ] = False,
+    outputs: Annotated[
+        bool, typer.Option("--outputs", help="List every result with what it put out.")
+    ] = False,
     db: options.Db = DEFAULT_DATABASE,
     aws: options.Aws = False,
     as_json: options.AsJson = False,
@@ -62,4 +66,5 @@ def show(
 
     place = options.Place(db, aws)
     place.must_exist()
-    asyncio.run(showing.show(run, place, with_history=history, as_json=as_json))
+    detail = showing.Detail(history=history or outputs, outputs=outputs)
+    asyncio.run(showing.show(run, place, detail, as_json=as_json))

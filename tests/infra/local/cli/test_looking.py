@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,19 @@ def test_the_history_has_every_result(runs: Tidestep) -> None:
     assert "ConnectionError" in runs("show", "good", "--history").out
 
 
+def test_outputs_are_shown_with_the_history_when_asked_for(runs: Tidestep) -> None:
+    long = "x" * 500
+    runs("run", "greet.yaml", "--actors", ACTORS, "--id", "long", "--set", f"name={long}")
+    out = runs("show", "long", "--outputs").out
+    assert '{"hello": "xxx' in out
+    assert "(513 characters)" in out
+    (result,) = json.loads(runs("show", "long", "--outputs", "--json").out)["history"]
+    assert result["output"] == {"hello": long}
+    retried, done = json.loads(runs("show", "good", "--outputs", "--json").out)["history"]
+    assert ("output" in retried, done["output"]) == (False, 2)
+    assert "output" not in json.loads(runs("show", "good", "--history", "--json").out)["history"][1]
+
+
 def test_show_as_json_holds_input_and_output(runs: Tidestep) -> None:
     found = json.loads(runs("show", "good", "--json").out)
     assert (found["input"], found["output"]) == ({"n": 1}, {"bank": 2})
@@ -80,6 +94,19 @@ def test_show_as_json_holds_input_and_output(runs: Tidestep) -> None:
 def test_validate_sums_up_a_good_workflow(tidestep: Tidestep) -> None:
     ran = tidestep("validate", "gate.yaml", "--actors", ACTORS)
     assert ran == (0, "gate.yaml: ok, workflow 'gate' with 3 nodes, 2 edges\n", "")
+
+
+def test_a_workflow_from_stdin_is_called_so(
+    tidestep: Tidestep, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for words, start in [((), "<stdin>: ok, "), (("--json",), '{\n  "file": "<stdin>"')]:
+        with (directory / "sleep.yaml").open() as file:
+            monkeypatch.setattr("sys.stdin", file)
+            assert tidestep("validate", "-", *words).out.startswith(start)
+
+
+def test_the_version_is_told(tidestep: Tidestep) -> None:
+    assert tidestep("--version") == (0, f"tidestep {version('tidestep')}\n", "")
 
 
 def test_validate_as_json_lists_the_problems(tidestep: Tidestep) -> None:

@@ -88,6 +88,23 @@ def test_all_problems_of_a_workflow_are_listed_with_their_lines(
         assert "\nw.yaml:4: node 'b'" in ran.err
 
 
+def test_forgotten_actors_are_said_once(tidestep: Tidestep, directory: Path) -> None:
+    (directory / "w.yaml").write_text(
+        "name: w\nnodes:\n  - {id: a, actor: slow.step}\n  - {id: b, actor: test.greet}\n"
+    )
+    for command in ("run", "start", "validate"):
+        assert tidestep(command, "w.yaml").err == (
+            "error: the workflow has 2 problems\n"
+            "w.yaml:3: node 'a', actor: there is no actor 'slow.step'\n"
+            "w.yaml:4: node 'b', actor: there is no actor 'test.greet'\n"
+            "no actors of your own are loaded: add --actors MODULE\n"
+        )
+    assert "no actors of your own" in tidestep("validate", "w.yaml", "--json").err
+    given = tidestep("validate", "w.yaml", "--actors", ACTORS)
+    assert "known are: " in given.err
+    assert "no actors of your own" not in given.err
+
+
 def test_an_id_that_is_taken_by_another_input_is_refused(tidestep: Tidestep) -> None:
     assert tidestep(*GREET, "--id", "g1").code == 0
     ran = tidestep(*GREET, "--id", "g1", "--set", "name=sea")

@@ -32,7 +32,7 @@ def test_notes_say_what_comes_next() -> None:
     progress = Progress("r", "flow", {"a": "x"}, NOW)
     progress.apply(event(Type.RETRYING, "a", due=NOW + 1500, error="E: one\ntwo"))
     ((row,), _) = progress.rows(9)
-    assert row.note(NOW) == "retry in 2 s: E: one two"
+    assert row.note(NOW) == "retry in 1.5 s: E: one two"
     assert row.note(NOW + 2000) == "retry now: E: one two"
     progress.apply(event(Type.NODE_EXECUTING, "a", attempt=2))
     assert row.note(NOW) == "again, after E: one two"
@@ -72,5 +72,18 @@ def test_durations_are_short(ms: int, text: str) -> None:
     assert duration(ms) == text
 
 
-def test_waits_are_whole_seconds() -> None:
-    assert [wait(ms) for ms in (-1, 1, 59_999, 60_001)] == ["0 s", "1 s", "1 min 0 s", "1 min 1 s"]
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [
+        (-1, "0 ms"),
+        (99, "99 ms"),
+        (198, "0.2 s"),
+        (9_949, "9.9 s"),
+        (9_950, "10 s"),
+        (59_400, "59 s"),
+        (59_999, "1 min 0 s"),
+        (61_001, "1 min 1 s"),
+    ],
+)
+def test_waits_are_not_rounded_up(ms: int, text: str) -> None:
+    assert wait(ms) == text

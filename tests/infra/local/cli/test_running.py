@@ -30,7 +30,7 @@ def test_progress_says_what_is_retried_and_why(tidestep: Tidestep) -> None:
     ran = tidestep("run", "flaky.yaml", "--actors", ACTORS)
     assert ran.code == 0
     assert json.loads(ran.out) == {"bank": 2}
-    assert "bank: attempt 1 failed, retry in 0 s: ConnectionError: the bank" in ran.err
+    assert "bank: attempt 1 failed, retry in 0 ms: ConnectionError: the bank" in ran.err
     assert "Traceback" not in ran.err
 
 
