@@ -64,7 +64,11 @@ class Handled(msgspec.Struct, frozen=True):
 
 
 class Dispatcher:
-    """Handles deliveries, any number at a time; keeps nothing between them but definitions."""
+    """Handles deliveries, any number at a time.
+
+    Between them it keeps nothing but definitions, and the names of the tokens that it runs right
+    now: a second delivery of one of those waits instead of running the actor beside itself.
+    """
 
     def __init__(self, platform: Platform, actors: Registry) -> None:
         self._platform = platform
