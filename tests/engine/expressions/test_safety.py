@@ -6,7 +6,6 @@ when compiling or when rendering; a bomb must be refused quickly and without hav
 
 from __future__ import annotations
 
-import time
 import tracemalloc
 from collections.abc import Callable
 from typing import Any
@@ -258,10 +257,8 @@ def test_a_bomb_is_refused_before_it_allocates(render: Render, expression: str) 
     compile_value("{{ 1 }}")
     tracemalloc.start()
     try:
-        started = time.process_time()
         with pytest.raises(ExpressionError, match="too large: "):
             render("{{ " + expression + " }}", message=MESSAGE)
-        assert time.process_time() - started < 10
         assert tracemalloc.get_traced_memory()[1] < 64 * 1024 * 1024
     finally:
         tracemalloc.stop()
