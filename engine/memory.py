@@ -108,10 +108,6 @@ class MemoryQueue:
             self._waiting[delivery.receipt] = (self._clock.now() + delay_s * 1000, body, receives)
             self._arrived.set()
 
-    def next_due(self) -> int | None:
-        """When the earliest waiting message may be delivered; None with nothing waiting."""
-        return min((due for due, _, _ in self._waiting.values()), default=None)
-
     def _take(self, limit: int) -> list[Delivery]:
         now = self._clock.now()
         ready = sorted((due, n) for n, (due, _, _) in self._waiting.items() if due <= now)[:limit]

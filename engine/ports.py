@@ -15,6 +15,7 @@ import msgspec
 
 from engine.events import Event
 from engine.layout import RunKey
+from engine.settle import FRONTIER_LIMIT
 from engine.snapshot import Status
 
 
@@ -227,7 +228,7 @@ class Limits:
     input_bytes: int = 1 << 20
     output_bytes: int = 4 << 20
     state_bytes: int = 256 << 10
-    frontier: int = 64
+    frontier: int = FRONTIER_LIMIT
     all_results: int = 1000
     """How many results `nodes.<id>.all` pages through."""
 
