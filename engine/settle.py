@@ -3,8 +3,9 @@
 `settle` records the attempt's result, moves its message on, fires the nodes that it completes, and
 decides about retries, the failure policy and the run's end (DESIGN §6). It is given the time and
 the random number that it needs and records both, so that folding the history's entries through it
-rebuilds any earlier state. Settling the same outcome on a newer snapshot, after a parallel branch
-was saved first, is the same call again.
+rebuilds where a run stood: what was pending, queued and counted, though not the actors' own state.
+Settling the same outcome on a newer snapshot, after a parallel branch was saved first, is the same
+call again.
 """
 
 from __future__ import annotations
@@ -15,13 +16,8 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.dataflow import Activate, Board
-from engine.definition import (
-    ERROR_PORT,
-    NO_RETRY,
-    Definition,
-    Node,
-    RetryPolicy,
-)
+from engine.definition import ERROR_PORT, NO_RETRY, Definition, Node, RetryPolicy
+from engine.errors import FrontierFull, Starved, StepBudgetExhausted
 from engine.snapshot import (
     PAGE_ENTRIES,
     Entry,
@@ -95,6 +91,8 @@ class Settled(msgspec.Struct, frozen=True):
 
 
 FRONTIER_LIMIT = 64
+"""Activations and queued messages that one head may hold, unless `Limits.frontier` says otherwise.
+"""
 
 
 def settle(
@@ -294,14 +292,14 @@ def _close(
                 f"node '{node}' got nothing on {', '.join(repr(p) for p in ports)}"
                 for node, ports in board.starved()
             )
-            return Failure("Starved", f"nothing is left to run, and {joins}"), False
+            return Failure(Starved.__name__, f"nothing is left to run, and {joins}"), False
         return None, True
     if board.pending > frontier_limit:
         text = f"{board.pending} activations and queued messages are pending; the limit is"
-        return Failure("FrontierFull", f"{text} {frontier_limit}"), False
+        return Failure(FrontierFull.__name__, f"{text} {frontier_limit}"), False
     if steps >= definition.max_steps:
         text = f"the run has taken {steps} steps, as many as max_steps allows"
-        return Failure("StepBudgetExhausted", text), False
+        return Failure(StepBudgetExhausted.__name__, text), False
     return None, False
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from engine.definition import Definition, RetryPolicy
 from engine.settle import Done, Failed, Outcome, Settled, Settling, Slept, complete, settle
@@ -415,3 +416,42 @@ def test_times_and_references_in_entries_are_distances_that_lead_back() -> None:
     inputs = [back(n, e.inputs) for n, e in zip(numbers, play.head.tail, strict=True)]
     assert inputs == [(n - 1,) for n in numbers]
     assert back(7, (0, -1, 5)) == (0, -1, 2)
+
+
+def test_folding_the_history_rebuilds_where_the_run_stood() -> None:
+    edges = ("a -> b", "a -> c", "b -> j.left", "c -> j.right", "j -> a")
+    jittery = RetryPolicy(max_attempts=3, interval=9)
+    definition = graph(*edges, start="a", named=["c"], retry={"c": jittery})
+    play = Play(definition)
+    for _ in range(4):
+        play("a")
+        play("c", BOOM, chance=0.3)
+        play("b", Slept(play.now + 5_000))
+        play("c")
+        play("b")
+        play("j")
+
+    entries = [entry for page in play.pages for entry in page.entries] + list(play.head.tail)
+    head, now = begin(definition), CREATED
+    for entry in entries:
+        now += entry.after
+        token = head.find(entry.node, entry.visit, entry.attempt)
+        assert token is not None
+        outcome: Outcome = Done(entry.port, entry.value)
+        if entry.kind is Kind.SLEPT:
+            outcome = Slept(now + entry.wait)
+        elif entry.failure is not None:
+            outcome = Failed(entry.failure, BOOM.kinds)
+        policy = definition.nodes[entry.node].retry or RetryPolicy()
+        facts = {"took": entry.took, "chance": entry.chance or 0.0, "policy": policy}
+        head = settle(head, definition, Settling(token, outcome, "fold", now, **facts)).head
+
+    def anonymous(head: Head) -> Head:
+        """Without who sent what, which a fork decides anew."""
+        return replace(
+            head,
+            frontier=tuple(replace(token, owner="") for token in head.frontier),
+            tail=tuple(replace(entry, owner="") for entry in head.tail),
+        )
+
+    assert anonymous(head) == anonymous(play.head)
