@@ -12,7 +12,16 @@ from itertools import count
 
 from engine.layout import RunKey, wake_shard
 from engine.ordered import OrderedJournal
-from engine.ports import Clock, Delivery, HeadRecord, Item, RevisionConflict, RunRow, Send
+from engine.ports import (
+    Clock,
+    Delivery,
+    HeadRecord,
+    Item,
+    ItemConflict,
+    RevisionConflict,
+    RunRow,
+    Send,
+)
 from engine.snapshot import Status
 
 
@@ -36,6 +45,12 @@ class MemoryStore:
     async def put_items(self, items: Sequence[Item]) -> None:
         for item in items:
             self._items.setdefault(item.partition, {})[item.name] = item.body
+
+    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+        current = self._items.get(item.partition, {}).get(item.name)
+        if current != expected:
+            raise ItemConflict(current)
+        await self.put_items([item, *also])
 
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         for name in names:
@@ -89,6 +104,10 @@ class MemoryQueue:
     async def acknowledge(self, delivery: Delivery) -> None:
         self._taken.pop(delivery.receipt, None)
         self._waiting.pop(delivery.receipt, None)
+
+    async def backlog(self) -> int:
+        now = self._clock.now()
+        return sum(due <= now for due, _, _ in self._waiting.values())
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery]:
         deliveries = self._take(limit)

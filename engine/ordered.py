@@ -33,6 +33,16 @@ class OrderedJournal:
     async def put(self, items: Sequence[Item]) -> None:
         await self._store.put_items(items)
 
+    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+        await self._store.swap_item(item, expected, also)
+
+    async def remove(self, partition: str, names: Sequence[str]) -> None:
+        if names:
+            await self._store.delete_items(partition, names)
+
+    async def backlog(self) -> int:
+        return await self._queue.backlog()
+
     async def send(self, sends: Sequence[Send], acknowledgement: Delivery | None = None) -> None:
         if sends:
             await self._queue.send(sends)

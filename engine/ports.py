@@ -30,6 +30,17 @@ class RevisionConflict(Exception):
         self.current = current
 
 
+class ItemConflict(Exception):
+    """Something else is stored under the item's name than was expected. Not an error either.
+
+    `current` is what is stored, or None where nothing is.
+    """
+
+    def __init__(self, current: bytes | None) -> None:
+        super().__init__("the item has another content")
+        self.current = current
+
+
 class HeadRecord(msgspec.Struct, frozen=True):
     """A head as a store sees it: bytes, and the few attributes that conditions and indexes read."""
 
@@ -140,6 +151,23 @@ class Journal(Reader, Protocol):
         """Write immutable items that no head refers to yet."""
         ...
 
+    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+        """Write `item` where `expected` is stored (None: where nothing is), and `also` with it.
+
+        One transaction: all of it is written, or nothing and ItemConflict is raised. `also` are
+        items of the same partition, at most 20. A write that timed out and applied is reported as
+        the conflict that its repetition meets: the caller knows its own bytes.
+        """
+        ...
+
+    async def remove(self, partition: str, names: Sequence[str]) -> None:
+        """Delete items; they are gone when this returns. Missing ones are no error."""
+        ...
+
+    async def backlog(self) -> int:
+        """About how many messages wait to be received now, delayed and taken ones not counted."""
+        ...
+
     async def send(self, sends: Sequence[Send], acknowledgement: Delivery | None = None) -> None:
         """Send, then acknowledge: relays, deferrals, and deliveries with nothing left to do."""
         ...
@@ -156,6 +184,10 @@ class Store(Reader, Protocol):
         """Compare and swap. Raises RevisionConflict with the winner."""
         ...
 
+    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+        """`Journal.swap`. Raises ItemConflict with what is stored."""
+        ...
+
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         """Delete what nothing refers to any more; missing items are no error."""
         ...
@@ -170,6 +202,10 @@ class Queue(Protocol):
 
     async def acknowledge(self, delivery: Delivery) -> None:
         """The message will, as a rule, not be delivered again."""
+        ...
+
+    async def backlog(self) -> int:
+        """`Journal.backlog`."""
         ...
 
 
