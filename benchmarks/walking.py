@@ -15,10 +15,11 @@ from benchmarks.simulated import BEGUN_AT, PACE_MS, TOOK_MS, CountingEntropy, Si
 from engine.definition import encode_definition
 from engine.layout import RunKey, page_item, run_key
 from engine.messages import Message, decode_message
+from engine.outcomes import Done, Settling
 from engine.plan import Run, plan
 from engine.ports import Commit, Item, Journal, Send
 from engine.records import definition_item, head_record, token_sends
-from engine.settle import Done, Settled, Settling, settle
+from engine.settle import Settled, settle
 from engine.snapshot import Head, decode_head, encode_head, encode_page
 from engine.starting import first_head
 

@@ -11,36 +11,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import traceback
-from collections.abc import Mapping
-from copy import deepcopy
-from datetime import UTC, datetime, timedelta
-from functools import cached_property, partial
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import msgspec
 
-from engine.actors import Context, Registry, Sleep
+from engine.actors import Registry
 from engine.actors.registry import AnyActor
 from engine.deadline import run_within
 from engine.definition import NO_RETRY, Node, RetryPolicy
-from engine.errors import (
-    AttemptTimeout,
-    InvalidValue,
-    OutOfTime,
-    PlatformError,
-    TidestepError,
-    TooLarge,
-    UnknownActor,
-)
-from engine.json_values import decode_json, encode_json
-from engine.layout import DEFAULT_TENANT, RunKey, output_item, state_item
+from engine.errors import AttemptTimeout, OutOfTime, PlatformError, TidestepError, UnknownActor
+from engine.gathering import Gathering
+from engine.keeping import Keeping
+from engine.layout import RunKey
 from engine.loaded import LoadedDefinition
+from engine.outcomes import Effect, Failed, Outcome
 from engine.ports import Item, Platform
-from engine.scopes import expression_scope, secrets_for
-from engine.settle import Done, Failed, Outcome, Slept
-from engine.snapshot import ABSENT, RUN_INPUT, Failure, Head, Payload, Resumed, Token, Value
+from engine.snapshot import Failure, Head, Token, Value
 from engine.threads import run_in_thread
-from engine.values import INLINE_BYTES, Values, store_value
 
 log = logging.getLogger("tidestep")
 
@@ -48,24 +36,16 @@ MESSAGE_LIMIT = 400
 """Characters of an error's message that are recorded: it lies in the head until its page is full.
 """
 
-LONGEST_SLEEP_S = 100 * 366 * 86_400
-
-_RESUMED: dict[Resumed, Literal["retry", "sleep", "signal"]] = {
-    Resumed.RETRY: "retry",
-    Resumed.SLEPT: "sleep",
-    Resumed.SIGNAL: "signal",
-}
-
 
 class Attempted(msgspec.Struct, frozen=True):
-    """How an attempt ended, what must be written for it, and what it makes superfluous."""
+    """How an attempt ended, what it asks to be sent, and what must be written for it."""
 
     outcome: Outcome
     policy: RetryPolicy = NO_RETRY
     took_ms: int = 0
     state: Value | None = None
+    effects: tuple[Effect, ...] = ()
     items: tuple[Item, ...] = ()
-    drops: tuple[str, ...] = ()
 
 
 class Attempt:
@@ -81,24 +61,26 @@ class Attempt:
         token: Token,
     ) -> None:
         self._platform = platform
-        self._actors = actors
         self._key = key
         self._head = head
-        self._loaded = loaded
         self._token = token
         self._node: Node = loaded.definition.nodes[token.node]
-        self._secrets: dict[str, str] = {}
+        self._actor = actors.get(self._node.actor)
+        self._given = Gathering(platform, key, head, loaded, token)
 
-    @cached_property
-    def _values(self) -> Values:
-        platform, definition = self._platform, self._loaded.definition
-        return Values(platform.journal, platform.blobs, self._key, self._head, definition)
+    @property
+    def at_most_once(self) -> bool:
+        return self._actor is not None and self._actor.at_most_once
+
+    def failed(self, error: BaseException) -> Attempted:
+        """An attempt that failed with `error`, for the node's policy to decide about."""
+        policy = self._node.retry or (self._actor.retry if self._actor else None) or NO_RETRY
+        return Attempted(self._failed(error), policy)
 
     async def run(self, deadline: int) -> Attempted:
         """Run the actor; it is cut off at `deadline` (ms since 1970). Raises PlatformError."""
         began = self._platform.clock.now()
-        actor = self._actors.get(self._node.actor)
-        policy = self._node.retry or (actor.retry if actor else None) or NO_RETRY
+        actor = self._actor
         try:
             if actor is None:
                 raise UnknownActor(f"no actor '{self._node.actor}' is registered in this process")
@@ -106,38 +88,34 @@ class Attempt:
         except PlatformError:
             raise
         except _Raised as raised:
-            attempted = Attempted(self._failed(raised.error))
+            attempted = self.failed(raised.error)
         except Exception as error:
-            attempted = Attempted(self._failed(error))
+            attempted = self.failed(error)
         took = max(0, self._platform.clock.now() - began)
-        return msgspec.structs.replace(attempted, policy=policy, took_ms=took)
+        return msgspec.structs.replace(attempted, took_ms=took)
 
     async def _call(self, actor: AnyActor, began: int, deadline: int) -> Attempted:
-        messages = await self._messages(actor)
-        config = await self._config(messages)
+        given = self._given
+        messages = await given.messages(actor)
+        config = await given.config(messages)
         timeout_s = (deadline - self._platform.clock.now()) / 1000
         if timeout_s <= 0:
             raise OutOfTime(f"run {self._key.run}: loading took all the time of the step")
         limit = self._node.timeout or actor.timeout
         if limit is not None:
             timeout_s = min(timeout_s, limit)
-        context = self._context(began, timeout_s) if actor.signature.context else None
-        before = await self._load_state(actor, context)
+        context = await given.context(began, timeout_s) if actor.signature.context else None
+        before = await given.load_state(actor, context)
         arguments = actor.arguments(messages, config, context)
         result = await self._within(timeout_s, actor, arguments)
-        outcome, item = await self._outcome(actor, result, config, began)
-        state, state_item, drops = await self._store_state(actor, context, before)
-        items = tuple(each for each in (item, state_item) if each is not None)
-        return Attempted(outcome, state=state, items=items, drops=drops)
-
-    async def _outcome(
-        self, actor: AnyActor, result: Any, config: Mapping[str, Any], began: int
-    ) -> tuple[Outcome, Item | None]:
-        if isinstance(result, Sleep):
-            return Slept(self._until(result, began)), None
-        port, value = actor.emitted(result, config)
-        stored, item = await self._store_output(port, value)
-        return Done(port, stored), item
+        kept = Keeping(self._platform, self._key, self._head, self._token, given.secrets.values())
+        outcome, item = await kept.outcome(actor, result, config, began)
+        if context is None:
+            return Attempted(outcome, items=() if item is None else (item,))
+        state, state_item = await kept.state(actor, context, before)
+        effects, sent = await kept.effects(context.sendings)
+        items = tuple(each for each in (item, state_item, *sent) if each is not None)
+        return Attempted(outcome, state=state, effects=effects, items=items)
 
     async def _within(self, timeout_s: float, actor: AnyActor, arguments: dict[str, Any]) -> Any:
         """What the actor returns. Raises AttemptTimeout, or _Raised with what the actor raised."""
@@ -157,118 +135,6 @@ class Attempt:
                 raise _Raised(error) from error
         raise AttemptTimeout(f"the attempt took longer than its {timeout_s:g} seconds")
 
-    async def _messages(self, actor: AnyActor) -> dict[str, Any]:
-        """The messages of this token by port, decoded."""
-        if not self._token.inputs:
-            first = self._node.inports[0] if self._node.inports else actor.inports[0]
-            references = {first: RUN_INPUT}
-        else:
-            references = {
-                port: reference
-                for port, reference in zip(self._node.inports, self._token.inputs, strict=True)
-                if reference != ABSENT
-            }
-        if len(references) == 1:  # as a rule, and from the step before, whose entry the tail has
-            ((port, reference),) = references.items()
-            entry = self._head.entry(reference)
-            if entry is not None and entry.failure is None and isinstance(entry.value, bytes):
-                return {port: decode_json(entry.value)}
-        values = await self._values.load(references.values())
-        return {port: values[reference] for port, reference in references.items()}
-
-    async def _config(self, messages: Mapping[str, Any]) -> dict[str, Any]:
-        compiled = self._loaded.config(self._token.node)
-        if compiled.constant:
-            return deepcopy(self._node.config) if self._node.config else {}
-        self._secrets = secrets_for(compiled.names, self._platform.secrets)
-        scope = await expression_scope(
-            compiled.names,
-            self._loaded,
-            self._head,
-            self._values,
-            self._platform,
-            messages=messages,
-            message=next(iter(messages.values()), None),
-            secrets=self._secrets,
-        )
-        rendered: dict[str, Any] = compiled.render(scope)
-        return rendered
-
-    def _context(self, began: int, timeout_s: float) -> Context:
-        now = datetime.fromtimestamp(began / 1000, UTC)
-        node, token = self._node.id, self._token
-        key = f"{self._key.run}/{node}/{token.visit}"
-        if self._key.tenant != DEFAULT_TENANT:  # two tenants may use the same run id
-            key = f"{self._key.tenant}/{key}"
-        extra = {"run": self._key.run, "node": node, "attempt": token.attempt}
-        return Context(
-            tenant=self._key.tenant,
-            run_id=self._key.run,
-            workflow=self._head.workflow,
-            node=node,
-            visit=token.visit,
-            attempt=token.attempt,
-            idempotency_key=key,
-            now=now,
-            deadline=now + timedelta(seconds=timeout_s),
-            log=logging.LoggerAdapter(log, extra),
-            resumed=_RESUMED.get(token.resumed),
-        )
-
-    async def _load_state(self, actor: AnyActor, context: Context | None) -> bytes:
-        """Give the context its state; the JSON text of it, to see a change by."""
-        if actor.state_shape is None or context is None:
-            return b""
-        stored = self._head.states.get(self._token.node)
-        if stored is None:
-            context.state = actor.state_type()
-            return b""
-        value = (await self._values.decode({0: stored}))[0]
-        context.state = actor.state_shape.load(value, "the stored state")
-        return encode_json(actor.state_shape.dump(context.state, "the stored state"))
-
-    async def _store_state(
-        self, actor: AnyActor, context: Context | None, before: bytes
-    ) -> tuple[Value | None, Item | None, tuple[str, ...]]:
-        if actor.state_shape is None or context is None:
-            return None, None, ()
-        text = self._redacted(
-            encode_json(actor.state_shape.dump(context.state, "the state"), "the state")
-        )
-        if text == before:
-            return None, None, ()
-        limit = self._platform.limits.state_bytes
-        if len(text) > limit:
-            raise TooLarge(f"the state has {len(text):,} bytes of JSON; the limit is {limit:,}")
-        name = state_item(self._token.node, self._platform.entropy.new_id())
-        value, item = await store_value(text, self._key.partition, name, self._platform.blobs)
-        old = self._head.states.get(self._token.node)
-        drops = (old.ref,) if isinstance(old, Payload) and not old.blob else ()
-        return value, item, drops
-
-    async def _store_output(self, port: str, value: Any) -> tuple[Value, Item | None]:
-        what = f"the value on port '{port}'"
-        text = self._redacted(encode_json(value, what))
-        limit = self._platform.limits.output_bytes
-        if len(text) > limit:
-            raise TooLarge(f"{what} has {len(text):,} bytes of JSON; the limit is {limit:,}")
-        if len(text) <= INLINE_BYTES:
-            return text, None
-        execution = self._platform.entropy.new_id()
-        name = output_item(self._head.epoch, self._token, execution)
-        return await store_value(text, self._key.partition, name, self._platform.blobs)
-
-    def _until(self, sleep: Sleep, began: int) -> int:
-        until = sleep.until
-        if isinstance(until, datetime):
-            if until.tzinfo is None:
-                raise InvalidValue("Sleep(until) needs a datetime with a time zone")
-            return int(until.timestamp() * 1000)
-        seconds = until.total_seconds() if isinstance(until, timedelta) else until
-        if not -LONGEST_SLEEP_S <= seconds <= LONGEST_SLEEP_S:  # NaN included
-            raise InvalidValue(f"Sleep({seconds}) is longer than {LONGEST_SLEEP_S:,} seconds")
-        return began + int(seconds * 1000)
-
     def _failed(self, error: BaseException) -> Failed:
         message = self._redacted_text(_text_of(error))
         if len(message) > MESSAGE_LIMIT:
@@ -285,20 +151,12 @@ class Attempt:
             permanent=isinstance(error, TidestepError) and not error.retryable,
         )
 
-    def _redacted(self, text: bytes) -> bytes:
-        """JSON text without the secrets that this step has seen."""
-        if not self._secrets:
-            return text
-        from engine.expressions import redact
-
-        return encode_json(redact(decode_json(text), self._secrets.values()))
-
     def _redacted_text(self, text: str) -> str:
-        if not self._secrets:
+        if not self._given.secrets:
             return text
         from engine.expressions import redact
 
-        return str(redact(text, self._secrets.values()))
+        return str(redact(text, self._given.secrets.values()))
 
 
 class _Raised(Exception):

@@ -62,6 +62,61 @@ class UnknownWorkflow(CallerError):
     http_status = 404
 
 
+class RunEnded(CallerError):
+    """The run has ended: it takes no signals, and there is nothing left to cancel."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class NothingToRetry(CallerError):
+    """The run has not failed, or nothing of it is left that could run again."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class StepNotFound(CallerError):
+    """The run's history has no such step."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class WaitClosed(CallerError):
+    """The wait is over: it was answered, it timed out, or its run has ended."""
+
+    exit_code = 5
+    http_status = 410
+
+
+class InvalidCallback(CallerError):
+    """The address of a callback is forged, mutilated, or signed by a key that is gone."""
+
+    exit_code = 4
+    http_status = 404
+
+
+class SignalConflict(CallerError):
+    """A signal of this id was sent before, with another content."""
+
+    exit_code = 5
+    http_status = 409
+
+
+class PayloadTooLarge(InvalidInput):
+    """A signal's payload is larger than the limit that the message names."""
+
+    http_status = 413
+
+
+class InboxFull(CallerError):
+    """As many signals wait for this run as its inbox may hold."""
+
+    exit_code = 5
+    http_status = 429
+
+
 # -- the author of a workflow -----------------------------------------------------------------
 
 
@@ -133,8 +188,28 @@ class Refused(PermanentFailure):
     """The sandbox or a guard does not allow what was asked for."""
 
 
+class DeadlineExceeded(AuthorError):
+    """The run has not ended within the deadline that its definition sets."""
+
+
 class AttemptTimeout(TidestepError):
     """An attempt did not end within the node's timeout or the function's remaining time."""
+
+    retryable = True
+
+
+class StepCrashed(TidestepError):
+    """The process died each time it ran this attempt's actor: memory, a native crash, an exit."""
+
+    retryable = True
+
+
+class Interrupted(TidestepError):
+    """The process died, or may have, in an attempt that must not run twice (`at_most_once`)."""
+
+
+class Undeliverable(TidestepError):
+    """The queue gave this attempt up, again and again, before its actor could be run."""
 
     retryable = True
 

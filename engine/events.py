@@ -14,7 +14,7 @@ import msgspec
 from engine.definition import Definition
 from engine.layout import RunKey
 from engine.settle import Settled
-from engine.snapshot import Entry, Failure, Kind, Status, Token
+from engine.snapshot import Entry, Failure, Head, Kind, Status, Token
 
 
 class Type(StrEnum):
@@ -24,9 +24,16 @@ class Type(StrEnum):
     ACTOR_FAILED = "ActorFailed"
     RETRYING = "Retrying"
     SLEEPING = "Sleeping"
+    WAITING = "Waiting"
+    SIGNALLED = "Signalled"
+    TIMED_OUT = "TimedOut"
     MESSAGE_SENT = "MessageSent"
     COMPLETED = "Completed"
     FAILED = "Failed"
+    CANCELLING = "Cancelling"
+    CANCELLED = "Cancelled"
+    RETRIED = "Retried"
+    FORKED = "Forked"
 
 
 class Event(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -55,6 +62,14 @@ _SETTLED = {
     Kind.FAILED: Type.ACTOR_FAILED,
     Kind.RETRIED: Type.RETRYING,
     Kind.SLEPT: Type.SLEEPING,
+    Kind.WAITED: Type.WAITING,
+    Kind.SIGNALLED: Type.SIGNALLED,
+    Kind.EXPIRED: Type.TIMED_OUT,
+}
+_ENDED = {
+    Status.COMPLETED: Type.COMPLETED,
+    Status.FAILED: Type.FAILED,
+    Status.CANCELLED: Type.CANCELLED,
 }
 
 
@@ -87,7 +102,8 @@ def settled_events(
         due=head.created_at + head.last_at + entry.wait if entry.wait else 0,
         error=_text(entry.failure),
     )
-    for target, position in node.successors.get(entry.port, ()):
+    ports = node.successors if entry.kind in (Kind.DONE, Kind.FAILED) else {}
+    for target, position in ports.get(entry.port, ()):
         receiver = definition.nodes[target]
         yield event(
             type=Type.MESSAGE_SENT,
@@ -98,12 +114,17 @@ def settled_events(
             to_port=receiver.inports[position],
         )
     if head.status.terminal:
-        yield event(
-            type=Type.COMPLETED if head.status is Status.COMPLETED else Type.FAILED,
-            at=head.ended_at,
-            took_ms=head.ended_at - head.created_at,
-            error=_text(head.failure),
-        )
+        yield ended_event(key, definition, head)
+
+
+def ended_event(key: RunKey, definition: Definition, head: Head) -> Event:
+    """What the end of a run, whose head is terminal, meant."""
+    return _about(key, definition)(
+        type=_ENDED[head.status],
+        at=head.ended_at,
+        took_ms=head.ended_at - head.created_at,
+        error=_text(head.failure),
+    )
 
 
 def _about(key: RunKey, definition: Definition) -> partial[Event]:

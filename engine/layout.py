@@ -24,6 +24,9 @@ PAGE_PREFIX = "page/"
 OUTPUT_PREFIX = "out/"
 STATE_PREFIX = "state/"
 INBOX_PREFIX = "inbox/"
+SIGNAL_PREFIX = "signal/"
+PAYLOAD_PREFIX = "payload/"
+OWED_PREFIX = "owed/"
 CLAIM_PREFIX = "claim/"
 
 WAKE_SHARDS = 8
@@ -43,6 +46,20 @@ class RunKey(msgspec.Struct, frozen=True, order=True):
         return f"{self.tenant}/run/{self.run}"
 
 
+class WaitAddress(msgspec.Struct, frozen=True):
+    """One wait of one visit: `ordinal` is 1 for the visit's first."""
+
+    key: RunKey
+    node: int
+    visit: int
+    ordinal: int
+
+    @property
+    def id(self) -> str:
+        """The id of the one signal that may answer it."""
+        return f"wait:{self.node}.{self.visit}.{self.ordinal}"
+
+
 def run_key(run: str, tenant: str = DEFAULT_TENANT) -> RunKey:
     """Raises InvalidName for what a key cannot carry."""
     if not _TENANT.fullmatch(tenant):
@@ -55,6 +72,16 @@ def run_key(run: str, tenant: str = DEFAULT_TENANT) -> RunKey:
             "a letter or digit first"
         )
     return RunKey(tenant, run)
+
+
+def signal_name(name: str) -> str:
+    """The name or id of a signal. Raises InvalidName for what a key cannot carry."""
+    if not _RUN.fullmatch(name):
+        raise InvalidName(
+            f"signal {name!r}: use 1 to 100 letters, digits and . _ : @ = + -, "
+            "a letter or digit first"
+        )
+    return name
 
 
 def definition_partition(tenant: str, digest: bytes) -> str:
@@ -73,6 +100,30 @@ def output_item(epoch: int, token: Token, execution: str) -> str:
 
 def state_item(node: int, execution: str) -> str:
     return f"{STATE_PREFIX}{node}/{execution}"
+
+
+def owed_item(execution: str) -> str:
+    """The payload of a signal to another run, where it is large."""
+    return f"{OWED_PREFIX}{execution}"
+
+
+def claim_item(epoch: int, token: Token) -> str:
+    return f"{CLAIM_PREFIX}{epoch}.{token.node}.{token.visit}.{token.attempt}"
+
+
+def inbox_item(at: int, id: str) -> str:
+    """Signals sort by when they came (ms since 1970)."""
+    return f"{INBOX_PREFIX}{at:015d}.{id}"
+
+
+def signal_item(id: str) -> str:
+    """What remembers that a signal of this id was sent."""
+    return f"{SIGNAL_PREFIX}{id}"
+
+
+def payload_item(id: str, execution: str) -> str:
+    """A signal's payload that is too large for the inbox."""
+    return f"{PAYLOAD_PREFIX}{id}/{execution}"
 
 
 def wake_shard(key: RunKey) -> int:

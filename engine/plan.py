@@ -1,8 +1,9 @@
 """What to do about one message: pure, from the snapshot, the message and the time.
 
-`plan` enforces rules 4, 6 and 8 of the step protocol (DESIGN §4): the snapshot decides; a stale
-delivery re-sends exactly the pending tokens that it owns; an early one is put off, changes nothing
-and burns no attempt.
+`plan` enforces rules 4, 6, 8, 14 and 16 of the step protocol (DESIGN §4): the snapshot decides; a
+stale delivery re-sends exactly the pending tokens that it owns; an early one is put off, changes
+nothing and burns no attempt; one that finds a wait looks into the inbox and never runs the actor;
+a run that is being cancelled begins nothing new.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from engine.messages import Message
-from engine.snapshot import Head, State, Token
+from engine.snapshot import RUN_LEVEL, Head, State, Status, Token
 from engine.timing import QUEUE_REACH_MS, in_reach
 
 
@@ -18,6 +19,16 @@ class Run(msgspec.Struct, frozen=True):
     """Run the actor of this token, then settle."""
 
     token: Token
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Look into the inbox for what this token waits for."""
+
+    token: Token
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """The run's deadline, or the grace of its cancel, is over: end it."""
 
 
 class Relay(msgspec.Struct, frozen=True):
@@ -38,7 +49,7 @@ class Ignore(msgspec.Struct, frozen=True):
     reason: str
 
 
-Plan = Run | Relay | Defer | Ignore
+Plan = Run | Look | Finish | Relay | Defer | Ignore
 
 
 def plan(head: Head, message: Message, now: int) -> Plan:
@@ -47,13 +58,19 @@ def plan(head: Head, message: Message, now: int) -> Plan:
         return Ignore("ended")
     if head.held:
         return Ignore("held")
-    epoch, node, visit, attempt = message.token
-    token = head.find(node, visit, attempt) if epoch == head.epoch else None
+    if head.limit is not None and head.limit.due <= now:
+        return Finish()
+    token = addressed(head, message)
     if token is None:
         owned = owned_by(head, message.sid, now)
         return Relay(owned) if owned else Ignore("stale")
-    if token.state is State.WAITING:
-        return Ignore("waiting")
+    if token.node != RUN_LEVEL:
+        if head.status is Status.CLOSING:
+            return Ignore("closing")
+        if token.state is State.STOPPED:
+            return Ignore("stopped")
+        if token.state is State.WAITING:
+            return Look(token)
     if token.due > now + QUEUE_REACH_MS:
         return Ignore("far")
     if token.due > now:
@@ -61,6 +78,19 @@ def plan(head: Head, message: Message, now: int) -> Plan:
     return Run(token)
 
 
+def addressed(head: Head, message: Message) -> Token | None:
+    """The token that the message names, if it is pending, in this epoch."""
+    epoch, node, visit, attempt = message.token
+    if epoch != head.epoch:
+        return None
+    if node == RUN_LEVEL:
+        limit = head.limit
+        return limit if limit is not None and limit.attempt == attempt else None
+    return head.find(node, visit, attempt)
+
+
 def owned_by(head: Head, sid: str, now: int) -> tuple[Token, ...]:
     """The pending tokens that `sid` made ready and whose messages belong on the queue by `now`."""
+    if head.status is Status.CLOSING:
+        return ()
     return tuple(t for t in head.frontier if t.owner == sid and in_reach(t, now))

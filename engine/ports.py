@@ -7,14 +7,14 @@ one; `engine.ordered.OrderedJournal` makes it an ordered series of requests to a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import msgspec
 
 from engine.events import Event
-from engine.layout import RunKey
+from engine.layout import RunKey, WaitAddress
 from engine.settle import FRONTIER_LIMIT
 from engine.snapshot import Status
 
@@ -244,11 +244,23 @@ class Entropy(Protocol):
         """A number in [0, 1)."""
         ...
 
+    def new_key(self) -> bytes:
+        """32 bytes that nobody can guess, for signing."""
+        ...
+
 
 class Events(Protocol):
     """Where derived events go; best effort, never awaited, never an authority (DESIGN §5)."""
 
     def publish(self, event: Event) -> None: ...
+
+
+class Callbacks(Protocol):
+    """The addresses at which waits can be answered."""
+
+    async def urls(self) -> Callable[[WaitAddress], str]:
+        """What signs an address. Raises Misconfigured where there is no public one."""
+        ...
 
 
 class Secrets(Protocol):
@@ -259,14 +271,38 @@ class Secrets(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one run may use up. Sizes are bytes of JSON text."""
+    """What one run may use up. Sizes are bytes of JSON text, unless they say otherwise.
+
+    Each is a whole number above 0; `infra.limits` reads them from the environment, and
+    docs/limits.md says what happens beyond each.
+    """
 
     input_bytes: int = 1 << 20
     output_bytes: int = 4 << 20
+    """Of one actor's result, and of a run's output."""
     state_bytes: int = 256 << 10
+    """Of one node's actor."""
     frontier: int = FRONTIER_LIMIT
     all_results: int = 1000
     """How many results `nodes.<id>.all` pages through."""
+    signal_bytes: int = 256 << 10
+    """Of one signal's payload."""
+    signals: int = 1000
+    """Signals that one run has not yet consumed: the size of its inbox."""
+    deaths: int = 2
+    """Processes that may die on one attempt before it fails with `StepCrashed`."""
+    injections: int = 3
+    """How often the consumer of dead letters sends one attempt's message again."""
+    nodes: int = 10_000
+    edges: int = 50_000
+    definition_bytes: int = 300 << 10
+    """Of a compiled workflow as it is stored, which is compressed."""
+    backlog: int = 1_000
+    """Messages waiting on the queue from which on a sweep leaves runs alone that could run."""
+    steps_per_minute: int = 60_000
+    """Of one run; a minute's worth may come at once."""
+    owed: int = 64
+    """Effects that one head owes at a time, and so the most that one step may add."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,6 +316,8 @@ class Platform:
     secrets: Secrets
     events: Events | None = None
     """Nobody listens where it is None, and nothing is derived."""
+    callbacks: Callbacks | None = None
+    """Where waits can be answered over HTTP; None where nobody serves it."""
     env: Mapping[str, str] = field(default_factory=dict)
     """The environment variables that the operator lists for expressions."""
     limits: Limits = field(default_factory=Limits)

@@ -16,64 +16,38 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.dataflow import Activate, Board
-from engine.definition import ERROR_PORT, NO_RETRY, Definition, Node, RetryPolicy
+from engine.definition import ERROR_PORT, Definition, Node
+from engine.ending import closed, fail
 from engine.errors import FrontierFull, Starved, StepBudgetExhausted
+from engine.outcomes import (
+    Changed,
+    Done,
+    Effect,
+    Expired,
+    Failed,
+    Settling,
+    Signalled,
+    Slept,
+    Waited,
+)
 from engine.snapshot import (
     PAGE_ENTRIES,
     Entry,
     Failure,
     Head,
     Kind,
+    Owed,
     Page,
     Resumed,
     State,
     Status,
     Token,
     Value,
+    Wait,
     back,
+    status_of,
 )
-from engine.timing import coarse_look, earliest_look, in_reach
-
-
-class Done(msgspec.Struct, frozen=True):
-    """The actor returned: `value` goes out of `port`."""
-
-    port: str
-    value: Value
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """The attempt failed. `kinds` are the names of the error's class and its bases."""
-
-    failure: Failure
-    kinds: tuple[str, ...] = ()
-    permanent: bool = False
-
-
-class Slept(msgspec.Struct, frozen=True):
-    """The actor asked to be run again at `until` (ms since 1970)."""
-
-    until: int
-
-
-Outcome = Done | Failed | Slept
-
-
-class Settling(msgspec.Struct, frozen=True):
-    """What came of one attempt, and the facts from outside that settling it needs.
-
-    `now` is milliseconds since 1970, `took` milliseconds, `chance` in [0, 1). `sid` is the message
-    whose processing this is. `state` is the actor's new state where it changed.
-    """
-
-    token: Token
-    outcome: Outcome
-    sid: str
-    now: int
-    took: int = 0
-    chance: float = 0.0
-    policy: RetryPolicy = NO_RETRY
-    state: Value | None = None
+from engine.timing import coarse_look, in_reach, next_look, wait_look
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -103,10 +77,10 @@ def settle(
     node = definition.nodes[token.node]
     board = Board(head, definition, _activation(settling.sid, now))
     board.remove(token)
-    ruling = _rule(settling, node, definition.on_failure)
+    number = head.next_number
+    ruling = _rule(settling, node, definition.on_failure, number)
     if ruling.again is not None:
         board.add(ruling.again)
-    number = head.next_number
     latest, previous = head.latest, 0
     if ruling.port:
         board.emit(token.node, ruling.port, number)
@@ -130,7 +104,7 @@ def settle(
     after = replace(
         head,
         rev=head.rev + 1,
-        status=_status(board.frontier),
+        status=status_of(board.frontier),
         first=first,
         tail=tail,
         last_at=at,
@@ -141,30 +115,20 @@ def settle(
         states=states,
         steps=steps,
         failures=head.failures + (entry.failure is not None),
-        wake_at=0 if head.held else earliest_look(board.frontier),
+        waits=_waits(head, settling, ruling, number),
     )
+    if isinstance(settling.outcome, Signalled):
+        after = replace(after, consumed=(*head.consumed, settling.outcome.item))
+    if settling.effects:
+        after = _owing(after, settling.effects, number, now)
+    if head.status is Status.CLOSING:
+        return Settled(_closing(after, board.ready, now), number, page, (), False)
     if failure is not None:
         at_fault = token.node if ruling.fatal is not None else -1
         return Settled(fail(after, failure, at_fault, now), number, page, (), False)
+    after = replace(after, wake_at=next_look(after))
     ready = tuple([t for t in board.ready if in_reach(t, now)])
     return Settled(after, number, page, ready, quiescent)
-
-
-def complete(head: Head, output: Value, now: int) -> Head:
-    """The head of a run that has ended well."""
-    return replace(head, status=Status.COMPLETED, output=output, ended_at=now, wake_at=0)
-
-
-def fail(head: Head, failure: Failure, node: int, now: int) -> Head:
-    """The head of a run that `node` failed, or none (-1). What was pending stays, for a retry."""
-    return replace(
-        head,
-        status=Status.FAILED,
-        failure=failure,
-        failed_node=node,
-        ended_at=now,
-        wake_at=0,
-    )
 
 
 def failure_value(node: str, entry: Entry) -> bytes:
@@ -211,13 +175,28 @@ class _Ruling(msgspec.Struct, frozen=True):
     """Why the run fails, where it does."""
 
 
-def _rule(settling: Settling, node: Node, on_failure: str) -> _Ruling:
+def _rule(settling: Settling, node: Node, on_failure: str, number: int) -> _Ruling:
     token, outcome, policy = settling.token, settling.outcome, settling.policy
     if isinstance(outcome, Done):
         return _Ruling(Kind.DONE, outcome.port)
     if isinstance(outcome, Slept):
         again = _again(settling, State.SLEEPING, Resumed.SLEPT, outcome.until, token.failures)
         return _Ruling(Kind.SLEPT, again=again)
+    if isinstance(outcome, Waited):
+        again = _again(settling, State.WAITING, Resumed.NOT, outcome.until, token.failures)
+        look_at = wait_look(outcome.until, settling.now)
+        return _Ruling(Kind.WAITED, again=replace(again, look_at=look_at))
+    if isinstance(outcome, Signalled):
+        again = _again(settling, State.READY, Resumed.SIGNAL, 0, token.failures)
+        return _Ruling(Kind.SIGNALLED, again=again)
+    if isinstance(outcome, Expired):
+        again = _again(settling, State.READY, Resumed.TIMEOUT, 0, token.failures)
+        return _Ruling(Kind.EXPIRED, again=again)
+    if isinstance(outcome, Changed):
+        again = _again(settling, State.READY, token.resumed, 0, token.failures)
+        inputs = list(token.inputs)
+        inputs[outcome.position] = number
+        return _Ruling(Kind.CHANGED, again=replace(again, inputs=tuple(inputs)))
     failures = token.failures + 1
     if not outcome.permanent and policy.allows(failures, outcome.kinds):
         due = settling.now + policy.delay_ms(failures, settling.chance)
@@ -253,25 +232,80 @@ def _stopped(token: Token) -> Token:
     return replace(token, state=State.STOPPED, failures=token.failures + 1)
 
 
+def _waits(head: Head, settling: Settling, ruling: _Ruling, number: int) -> tuple[Wait, ...]:
+    """The waits after this: a visit's begins, is answered, or goes with its visit."""
+    token, outcome = settling.token, settling.outcome
+    ours = head.wait(token.node, token.visit)
+    if isinstance(outcome, Waited):
+        ordinal = 1 if ours is None else ours.ordinal + 1
+        new = Wait(token.node, token.visit, outcome.name, ordinal)
+    elif ours is None:
+        return head.waits
+    elif isinstance(outcome, Signalled):
+        new = replace(ours, signal=number)
+    elif ruling.again is not None or ruling.fatal is not None:
+        return head.waits
+    else:
+        return tuple(wait for wait in head.waits if wait is not ours)
+    return (*(wait for wait in head.waits if wait is not ours), new)
+
+
+def _owing(head: Head, effects: Sequence[Effect], number: int, now: int) -> Head:
+    """The head with what this result owes to others, in the order in which it was asked for."""
+    owed = tuple(
+        Owed(f"{number}.{place}", each.receiver, number << 8 | place, each.name, each.value)
+        for place, each in enumerate(effects)
+    )
+    look_at = head.owed_look_at if head.owed else coarse_look(0, now)
+    return replace(head, owed=(*head.owed, *owed), owed_look_at=look_at)
+
+
+def _closing(head: Head, called_for: Sequence[Token], now: int) -> Head:
+    """The head of a run that is being cancelled: what this result calls for is kept, unsent."""
+    frontier = tuple(
+        replace(token, look_at=0) if token in called_for else token for token in head.frontier
+    )
+    return closed(replace(head, status=Status.CLOSING, frontier=frontier), now)
+
+
 def _entry(settling: Settling, ruling: _Ruling, head: Head, number: int, previous: int) -> Entry:
     token, outcome = settling.token, settling.outcome
+    port = ruling.port
+    value: Value = b""
+    wait = ruling.again.due - settling.now if ruling.again is not None and ruling.again.due else 0
+    if isinstance(outcome, Done | Changed):
+        value = outcome.value
+    elif isinstance(outcome, Waited):
+        port = outcome.name
+    elif isinstance(outcome, Signalled):
+        port, value = _wait_name(head, token), outcome.value
+    elif isinstance(outcome, Expired):
+        port = _wait_name(head, token)
+    elif isinstance(outcome, Changed):
+        port = str(outcome.position)
     return Entry(
         node=token.node,
         visit=token.visit,
         attempt=token.attempt,
         epoch=head.epoch,
         kind=ruling.kind,
-        port=ruling.port,
+        port=port,
         owner=token.owner,
         inputs=back(number, token.inputs),
         after=settling.now - head.created_at - head.last_at,
         took=settling.took,
-        value=outcome.value if isinstance(outcome, Done) else b"",
+        value=value,
         failure=outcome.failure if isinstance(outcome, Failed) else None,
         previous=previous,
-        wait=ruling.again.due - settling.now if ruling.again is not None else 0,
+        wait=wait,
         chance=ruling.chance,
+        state=settling.state,
     )
+
+
+def _wait_name(head: Head, token: Token) -> str:
+    wait = head.wait(token.node, token.visit)
+    return "" if wait is None else wait.name
 
 
 def _append(head: Head, entry: Entry) -> tuple[Page | None, int, tuple[Entry, ...]]:
@@ -301,14 +335,3 @@ def _close(
         text = f"the run has taken {steps} steps, as many as max_steps allows"
         return Failure(StepBudgetExhausted.__name__, text), False
     return None, False
-
-
-def _status(frontier: Sequence[Token]) -> Status:
-    """Active if any token can run, else error if any retries, else paused if any waits."""
-    status = Status.PAUSED
-    for token in frontier:
-        if token.state is State.READY:
-            return Status.ACTIVE
-        if token.state is State.RETRYING:
-            status = Status.ERROR
-    return status if frontier else Status.ACTIVE

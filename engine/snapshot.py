@@ -14,6 +14,7 @@ What must stay true
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import IntEnum, StrEnum
 from typing import NoReturn
 
@@ -27,6 +28,8 @@ RUN_INPUT = 0
 """The reference that stands for the run's input."""
 ABSENT = -1
 """The reference that stands for no message: an optional port that stayed empty."""
+RUN_LEVEL = -1
+"""The node of the token that stands for the run as a whole."""
 STARTED = "start"
 """The owner of tokens that starting the run made ready."""
 
@@ -69,6 +72,14 @@ class Kind(IntEnum):
     """For good: out of the error port, continued past, or the end of the run."""
     RETRIED = 2
     SLEPT = 3
+    WAITED = 4
+    """It waits for a signal."""
+    SIGNALLED = 5
+    """The wait is over: the entry's value is the signal's payload."""
+    EXPIRED = 6
+    """The wait is over: no signal came in time."""
+    CHANGED = 7
+    """A fork gave the token another message on one port; the entry's value is that message."""
 
 
 class Resumed(IntEnum):
@@ -79,6 +90,7 @@ class Resumed(IntEnum):
     RETRY = 1
     SLEPT = 2
     SIGNAL = 3
+    TIMEOUT = 4
 
 
 class Payload(msgspec.Struct, frozen=True, array_like=True):
@@ -121,6 +133,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     kind: Kind
     port: str
+    """The port that the message went out of; of a wait's entries, the name that it waits for."""
     owner: str
     inputs: tuple[int, ...]
     """For each connected inport, how many results back its message lies; or RUN_INPUT, ABSENT."""
@@ -134,9 +147,12 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     """How many results back the same node's one before lies, for nodes that something names; 0 for
     none."""
     wait: int = 0
-    """For RETRIED and SLEPT: milliseconds from this settle until the next attempt is due."""
+    """For RETRIED, SLEPT and WAITED: milliseconds from this settle until the next attempt is due;
+    0 for a wait without a time-out."""
     chance: float | None = None
     """The random number that drew the retry's jitter."""
+    state: Value | None = None
+    """The actor's state from here on, where this attempt changed it."""
 
 
 class Token(msgspec.Struct, frozen=True, array_like=True):
@@ -149,7 +165,8 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
     owner: str
     """The sid whose processing made it ready: who re-sends it (DESIGN §4 rule 6)."""
     look_at: int
-    """When a sweep looks after it (ms since 1970); fixed when it became ready (rule 9)."""
+    """When a sweep looks after it (ms since 1970); fixed when it became ready (rule 9). 0 for a
+    wait that only a signal ends: there is nothing to look after."""
     inputs: tuple[int, ...] = ()
     """A reference for each connected inport. Empty: the run's start, whose message is its input."""
     due: int = 0
@@ -161,31 +178,40 @@ class Token(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Lineage(msgspec.Struct, frozen=True, array_like=True):
-    """Where a child run or a fork comes from."""
+    """Where a fork comes from: the first of its line, the run and the step that it was forked at.
+
+    The run's own times go on from its parent's; `at` is when it was forked (ms since 1970).
+    """
 
     root: str
-    parent: str = ""
-    token: str = ""
+    parent: str
+    step: int
+    at: int
 
 
 class Owed(msgspec.Struct, frozen=True, array_like=True):
-    """Something this run must still send to another (DESIGN §4 rule 7)."""
+    """A signal that this run must still send to another (DESIGN §4 rule 7).
+
+    `id` is `<number of the result that it comes from>.<place>`, `sequence` rises with both.
+    """
 
     id: str
     receiver: str
     sequence: int
-    kind: str
-    value: Value = b""
+    name: str
+    value: Value
 
 
 class Wait(msgspec.Struct, frozen=True, array_like=True):
-    """A token that waits for a signal, and until when (DESIGN §4 rule 14)."""
+    """A visit that waits for a signal, or has waited (DESIGN §4 rule 14); gone once it settles."""
 
     node: int
     visit: int
     name: str
-    secret: str
-    until: int = 0
+    ordinal: int
+    """1 for the visit's first wait, 2 for its second."""
+    signal: int = 0
+    """The number of the result that holds the signal's payload; 0 while none has come."""
 
 
 class Head(msgspec.Struct, frozen=True, array_like=True):
@@ -229,8 +255,13 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
     lineage: Lineage | None = None
     waits: tuple[Wait, ...] = ()
     owed: tuple[Owed, ...] = ()
+    owed_look_at: int = 0
+    """When a sweep pays what is still owed (ms since 1970)."""
     consumed: tuple[str, ...] = ()
-    """Ids of signals whose removal from the inbox is not yet confirmed."""
+    """Names of inbox items that were consumed and whose removal is not yet confirmed."""
+    limit: Token | None = None
+    """What ends the run when it is due: its deadline, or the grace of a graceful cancel. Its
+    node is `RUN_LEVEL`."""
 
     @property
     def next_number(self) -> int:
@@ -241,6 +272,13 @@ class Head(msgspec.Struct, frozen=True, array_like=True):
         for token in self.frontier:
             if token.node == node and token.visit == visit and token.attempt == attempt:
                 return token
+        return None
+
+    def wait(self, node: int, visit: int) -> Wait | None:
+        """The wait of this visit, if it waits or has waited."""
+        for wait in self.waits:
+            if wait.node == node and wait.visit == visit:
+                return wait
         return None
 
     def entry(self, number: int) -> Entry | None:
@@ -257,6 +295,17 @@ class Page(msgspec.Struct, frozen=True, array_like=True):
     entries: tuple[Entry, ...]
     last_at: int
     """When the last of them settled, in milliseconds since the run's creation."""
+
+
+def status_of(frontier: Sequence[Token]) -> Status:
+    """Active if any token can run, else error if any retries, else paused if any waits."""
+    status = Status.PAUSED
+    for token in frontier:
+        if token.state is State.READY:
+            return Status.ACTIVE
+        if token.state is State.RETRYING:
+            status = Status.ERROR
+    return status if frontier else Status.ACTIVE
 
 
 def settled_at(entries: tuple[Entry, ...], last_at: int) -> list[int]:

@@ -11,18 +11,27 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.dataflow import Board
 from engine.definition import Definition, encode_definition
-from engine.errors import CallerError, InvalidInput, NotJson, RunExists
+from engine.ending import limited
+from engine.errors import (
+    CallerError,
+    FrontierFull,
+    InvalidInput,
+    NotJson,
+    RunExists,
+    TooLarge,
+)
 from engine.events import Event, Type
 from engine.json_values import encode_json
 from engine.layout import DEFAULT_TENANT, RUN_INPUT_ITEM, RunKey, run_key
 from engine.plan import owned_by
-from engine.ports import Commit, Platform, RevisionConflict
+from engine.ports import Commit, Limits, Platform, RevisionConflict
 from engine.records import definition_item, head_record, token_sends
 from engine.snapshot import FORMAT, STARTED, Head, State, Status, Token, Value, decode_head
-from engine.timing import API_LOOK_MS, with_wake
+from engine.timing import API_LOOK_MS, next_look, runnable
 from engine.values import store_value
 
 
@@ -52,7 +61,7 @@ class Starter:
         """Start a run of `definition`; without `run`, under a fresh id.
 
         Raises InvalidInput, InvalidName, or RunExists where the id belongs to a run of another
-        definition or input.
+        definition or input; TooLarge or FrontierFull for a definition beyond the limits.
         """
         platform = self._platform
         key = run_key(run if run is not None else f"r{platform.entropy.new_id()}", tenant)
@@ -60,13 +69,14 @@ class Starter:
         body, digest = encode_definition(definition)
         start_digest = _start_digest(tenant, digest, input)
         if (tenant, digest) not in self._stored:
+            check_size(definition, len(body), platform.limits)
             await platform.journal.put([definition_item(tenant, digest, body)])
             self._stored.add((tenant, digest))
         name = f"{RUN_INPUT_ITEM}/{start_digest.hex()}"
         value, item = await store_value(text, key.partition, name, platform.blobs)
         now = platform.clock.now()
         head = first_head(definition, digest, start_digest, value, now)
-        sends = token_sends(key, head, head.frontier, now, platform.entropy.new_id)
+        sends = token_sends(key, head, runnable(head, now), now, platform.entropy.new_id)
         commit = Commit(head_record(key, head), None, [item] if item else (), sends)
         try:
             await platform.journal.commit(commit)
@@ -91,7 +101,7 @@ class Starter:
         if not head.status.terminal:
             now = self._platform.clock.now()
             owned = owned_by(head, STARTED, now)
-            sends = token_sends(key, head, owned, now, self._platform.entropy.new_id)
+            sends = token_sends(key, head, owned, now, self._platform.entropy.new_id, again=True)
             await self._platform.journal.send(sends)
         return Started(key, False, head.status)
 
@@ -118,8 +128,34 @@ def first_head(
     board = Board(head, definition, activate)
     for node in definition.start:
         board.start(node)
-    head = msgspec.structs.replace(head, frontier=tuple(board.frontier), visits=board.visits)
-    return msgspec.structs.replace(head, wake_at=with_wake(head))
+    head = replace(head, frontier=tuple(board.frontier), visits=board.visits)
+    head = limited(head, definition.deadline, now)
+    return replace(head, wake_at=next_look(head))
+
+
+def check_size(definition: Definition, stored: int, limits: Limits) -> None:
+    """Whether there is room for a definition, `stored` bytes of it, and for its first head.
+
+    Documents were checked before; by whom, and against which limits, is not known here. Raises
+    TooLarge or FrontierFull.
+    """
+    edges = sum(len(to) for node in definition.nodes for to in node.successors.values())
+    sizes = (
+        (len(definition.nodes), limits.nodes, "nodes"),
+        (edges, limits.edges, "edges"),
+        (stored, limits.definition_bytes, "bytes, compressed"),
+    )
+    for size, limit, what in sizes:
+        if size > limit:
+            raise TooLarge(
+                f"workflow '{definition.name}' has {size:,} {what}; the limit is {limit:,}: "
+                "split it into several, and keep data out of it"
+            )
+    if len(definition.start) > limits.frontier:
+        raise FrontierFull(
+            f"workflow '{definition.name}' begins with {len(definition.start):,} nodes at once; "
+            f"the limit is {limits.frontier:,}: begin with one that leads to them in turn"
+        )
 
 
 def checked_input(definition: Definition, input: Any, limit: int) -> bytes:

@@ -3,11 +3,17 @@
 A sweep asks the `wake_at` index for runs whose time has come, confirms each by a strong read, moves
 the look-at times on, doubling, and only then sends: two sweepers at once cannot both send, because
 one of their saves conflicts. What it brings back: timers beyond the queue's reach, messages that
-were lost, and starts whose sender died between the write and the send.
+were lost, starts and signals whose sender died between the write and the send, and debts.
+
+What must stay true
+- A backlog is not a loss: while the queue itself is behind, tokens that could run are left alone.
+  Timers, waits and debts are looked after all the same.
+- A run that cannot be read, or that was written by a newer version, hides no other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,17 +21,29 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from engine.errors import NewerFormat, PlatformError
+from engine.inbox import Signal, for_wait, read_inbox
 from engine.layout import WAKE_SHARDS, RunKey
+from engine.loaded import Definitions
+from engine.paying import Payer
 from engine.ports import Commit, Platform, RevisionConflict
 from engine.records import head_record, token_sends
 from engine.snapshot import Head, State, Token, decode_head
-from engine.timing import LOOK_AFTER_MS, coarse_look, in_reach, with_wake
+from engine.timing import (
+    LOOK_AFTER_MS,
+    QUEUE_REACH_MS,
+    coarse_look,
+    in_reach,
+    next_look,
+    wait_look,
+)
 
 log = logging.getLogger("tidestep")
 
 MAX_DOUBLINGS = 8
 """The longest wait between two looks at a token that stays silent: about a day and three quarters.
 """
+PAGE = 100
+"""Runs of one shard that are asked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,58 +52,141 @@ class Swept:
 
     looked_at: int = 0
     sent: int = 0
+    behind: bool = False
+    """Whether the queue was behind, and what could run was left alone."""
 
 
 async def sweep(
-    platform: Platform, shards: Iterable[int] = range(WAKE_SHARDS), limit: int = 100
+    platform: Platform, shards: Iterable[int] = range(WAKE_SHARDS), until: int | None = None
 ) -> Swept:
-    """Look once at up to `limit` runs of each shard."""
-    looked_at = sent = 0
-    for shard in shards:
-        for key in await platform.journal.due(shard, platform.clock.now(), limit):
-            looked_at += 1
-            try:
-                sent += await sweep_run(platform, key)
-            except PlatformError as error:  # one run that cannot be read must not hide the others
-                log.error("run %s cannot be looked after: %s", key.run, error)
-    return Swept(looked_at, sent)
+    """Look once at every run whose time has come; begin no more after `until` (ms since 1970)."""
+    behind = await platform.journal.backlog() > platform.limits.backlog
+    sweeper = _Sweeper(platform, behind=behind, until=until)
+    swept = await asyncio.gather(*(sweeper.shard(shard) for shard in shards))
+    looked_at, sent = (sum(numbers) for numbers in zip(*swept, strict=True))
+    return Swept(looked_at, sent, behind)
 
 
-async def sweep_run(platform: Platform, key: RunKey) -> int:
-    """Look after one run if its time has come; how many messages were sent for it."""
-    body = await platform.journal.head(key)
-    now = platform.clock.now()
-    try:
-        head = decode_head(body) if body is not None else None
-    except NewerFormat:
-        return 0
-    if head is None or not 0 < head.wake_at <= now:
-        return 0
-    after, tokens = look_after(head, now)
-    sends = token_sends(key, after, tokens, now, platform.entropy.new_id)
-    try:
-        await platform.journal.commit(Commit(head_record(key, after), head.rev, sends=sends))
-    except RevisionConflict:
-        return 0  # somebody else has just looked at it
-    return len(sends)
+class _Sweeper:
+    def __init__(self, platform: Platform, *, behind: bool, until: int | None) -> None:
+        self._platform = platform
+        self._behind = behind
+        self._until = until
+        self._payer = Payer(platform)
+        self._definitions = Definitions(platform.journal)
+
+    async def shard(self, shard: int) -> tuple[int, int]:
+        """How many runs of this shard were looked at, and how many messages sent."""
+        journal, clock = self._platform.journal, self._platform.clock
+        seen: set[RunKey] = set()
+        sent = 0
+        while self._until is None or clock.now() < self._until:
+            # those that could not be moved on stay in front, and must not hide the others
+            limit = PAGE + len(seen)
+            due = [key for key in await journal.due(shard, clock.now(), limit) if key not in seen]
+            for key in due:
+                try:
+                    sent += await self.run(key)
+                except PlatformError as error:
+                    log.error("run %s cannot be looked after: %s", key.run, error)
+            seen.update(due)
+            if len(due) < PAGE:
+                break
+        return len(seen), sent
+
+    async def run(self, key: RunKey) -> int:
+        """Look after one run if its time has come; how many messages were sent for it."""
+        journal = self._platform.journal
+        body = await journal.head(key)
+        now = self._platform.clock.now()
+        try:
+            head = decode_head(body) if body is not None else None
+        except NewerFormat as error:
+            log.warning("run %s is left to a newer version: %s", key.run, error)
+            return 0
+        if head is None or not 0 < head.wake_at <= now:
+            return 0
+        signals = await self._signals(key, head, now)
+        after, tokens = look_after(head, now, signals, behind=self._behind)
+        sends = [
+            send
+            for token in tokens
+            for send in token_sends(
+                key,
+                after,
+                [token],
+                now,
+                self._platform.entropy.new_id,
+                again=token.due <= now,
+            )
+        ]
+        try:
+            await journal.commit(Commit(head_record(key, after), head.rev, sends=sends))
+        except RevisionConflict:
+            return 0  # somebody else has just looked at it
+        if head.owed and head.owed_look_at <= now:
+            loaded = await self._definitions.get(key.tenant, head.definition)
+            await self._payer.pay(key, after, loaded.definition)
+        return len(sends)
+
+    async def _signals(self, key: RunKey, head: Head, now: int) -> list[Signal]:
+        """What lies in the inbox, where a wait is looked after for its sake."""
+        if not any(t.state is State.WAITING and 0 < t.look_at <= now for t in head.frontier):
+            return []
+        return [signal for _, signal in await read_inbox(self._platform.journal, key, head)]
 
 
-def look_after(head: Head, now: int) -> tuple[Head, tuple[Token, ...]]:
+def look_after(
+    head: Head, now: int, signals: Iterable[Signal] = (), *, behind: bool = False
+) -> tuple[Head, tuple[Token, ...]]:
     """The head with the look-at times that have passed moved on, and the tokens to send: pure."""
-    frontier = tuple(_moved_on(token, now) for token in head.frontier)
+    limit = () if head.limit is None else (head.limit,)
+    pending = (*head.frontier, *limit)
+    moved = tuple(_moved_on(head, token, now, signals, behind=behind) for token in pending)
     sent = tuple(
-        moved
-        for token, moved in zip(head.frontier, frontier, strict=True)
-        if moved is not token and in_reach(moved, now) and moved.state is not State.WAITING
+        after
+        for before, (after, send) in zip(pending, moved, strict=True)
+        if send and not head.status.terminal
     )
-    after = replace(head, rev=head.rev + 1, frontier=frontier)
-    return replace(after, wake_at=with_wake(after)), sent
+    tokens = [after for after, _ in moved]
+    owed_look_at = head.owed_look_at
+    if head.owed and owed_look_at <= now:
+        owed_look_at = now + LOOK_AFTER_MS
+    after = replace(
+        head,
+        rev=head.rev + 1,
+        frontier=tuple(tokens[: len(head.frontier)]),
+        limit=tokens[-1] if limit else None,
+        owed_look_at=owed_look_at,
+    )
+    return replace(after, wake_at=next_look(after)), sent
 
 
-def _moved_on(token: Token, now: int) -> Token:
-    if token.look_at > now or token.state is State.STOPPED:
-        return token
+def _moved_on(
+    head: Head, token: Token, now: int, signals: Iterable[Signal], *, behind: bool
+) -> tuple[Token, bool]:
+    """The token with its next look, and whether to send a message for it."""
+    if not 0 < token.look_at <= now or token.state is State.STOPPED:
+        return token, False
+    if token.state is State.WAITING:
+        return _wait_moved_on(head, token, now, signals)
     if token.due > now:  # its time has come into the queue's reach: not a loss, no doubling
-        return replace(token, look_at=coarse_look(token.due, now))
+        return replace(token, look_at=coarse_look(token.due, now)), in_reach(token, now)
+    if behind:
+        return replace(token, look_at=coarse_look(0, now)), False
+    return _doubled(token, now), True
+
+
+def _wait_moved_on(
+    head: Head, token: Token, now: int, signals: Iterable[Signal]
+) -> tuple[Token, bool]:
+    """A wait is looked after for its time-out, or because a signal for it has come."""
+    wait = head.wait(token.node, token.visit)
+    if 0 < token.due <= now or (wait and any(for_wait(signal, wait) for signal in signals)):
+        return _doubled(token, now), True
+    return replace(token, look_at=wait_look(token.due, now)), 0 < token.due <= now + QUEUE_REACH_MS
+
+
+def _doubled(token: Token, now: int) -> Token:
     wait = LOOK_AFTER_MS * 2 ** min(token.looks, MAX_DOUBLINGS)
     return replace(token, looks=token.looks + 1, look_at=now + wait)

@@ -7,7 +7,7 @@ seconds); what is due later has no message, and the sweeper sends it one when it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from msgspec.structs import replace
 
 from engine.snapshot import Head, State, Token
 
@@ -30,15 +30,51 @@ def coarse_look(due: int, now: int) -> int:
     return -(-settled // LOOK_GRAIN_MS) * LOOK_GRAIN_MS
 
 
+def wait_look(due: int, now: int) -> int:
+    """When to look after a wait that times out at `due`; 0 where it never does."""
+    return coarse_look(due, now) if due else 0
+
+
 def in_reach(token: Token, now: int) -> bool:
-    """Whether a message for this token is on the queue, or should be."""
+    """Whether a message for this token belongs on the queue once it is ready.
+
+    One for a wait always does: it looks into the inbox, then stands for the time-out if it can.
+    """
+    if token.state is State.WAITING:
+        return True
     return token.state is not State.STOPPED and token.due <= now + QUEUE_REACH_MS
 
 
-def earliest_look(frontier: Iterable[Token]) -> int:
-    """`Head.wake_at`: the first look that anything pending asks for; 0 where nothing is pending."""
-    return min([t.look_at for t in frontier if t.state is not State.STOPPED], default=0)
+def runnable(head: Head, now: int) -> tuple[Token, ...]:
+    """Everything pending whose message belongs on the queue: what an opened run sends."""
+    limit = () if head.limit is None else (head.limit,)
+    return tuple(token for token in (*head.frontier, *limit) if in_reach(token, now))
 
 
-def with_wake(head: Head) -> int:
-    return 0 if head.status.terminal or head.held else earliest_look(head.frontier)
+def next_look(head: Head) -> int:
+    """`Head.wake_at`: the first look that anything pending or owed asks for; 0 for never."""
+    if head.held:
+        return 0
+    looks = [head.owed_look_at] if head.owed else []
+    if not head.status.terminal:
+        looks += [t.look_at for t in head.frontier if t.look_at and t.state is not State.STOPPED]
+        if head.limit is not None:
+            looks.append(head.limit.look_at)
+    return min(looks, default=0)
+
+
+def touched(token: Token, now: int) -> Token:
+    """The token as a commit leaves it that no delivery stands behind."""
+    look_at = now + API_LOOK_MS
+    return replace(token, look_at=min(token.look_at, look_at) if token.look_at else look_at)
+
+
+def rate_delay(head: Head, steps_per_minute: int, now: int) -> int:
+    """How long the run must rest (ms) before its next step: 0 while it is within its rate.
+
+    It may take `steps_per_minute` at once, and as many again for every minute since it began.
+    """
+    over = head.steps - steps_per_minute
+    if over < 0:
+        return 0
+    return max(0, head.created_at + over * 60_000 // steps_per_minute - now)

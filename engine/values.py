@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from engine.definition import Definition
@@ -114,19 +114,24 @@ class Values:
             stored[RUN_INPUT] = self._head.input
         return await self.decode(stored)
 
-    async def decode(self, stored: dict[int, Value]) -> dict[int, Any]:
+    async def decode(self, stored: Mapping[int, Value]) -> dict[int, Any]:
         """Decoded values; those that lie in items are fetched together."""
+        texts = await self.texts(stored)
+        return {number: decode_json(text) for number, text in texts.items()}
+
+    async def texts(self, stored: Mapping[int, Value]) -> dict[int, bytes]:
+        """Values as JSON text. Raises Corrupt for what is missing or damaged."""
         payloads = {n: v for n, v in stored.items() if isinstance(v, Payload)}
         names = {payload.ref for payload in payloads.values() if not payload.blob}
         items = await self._items(names)
-        values: dict[int, Any] = {}
+        texts: dict[int, bytes] = {}
         for number, value in stored.items():
             if isinstance(value, bytes):
-                values[number] = decode_json(value)
+                texts[number] = value
                 continue
             body = await self._blobs.get(value.ref) if value.blob else items.get(value.ref)
-            values[number] = decode_json(self._unpack(value, body))
-        return values
+            texts[number] = self._unpack(value, body)
+        return texts
 
     def _value_of(self, entry: Entry) -> Value:
         if entry.failure is not None:

@@ -11,9 +11,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from engine.dead_letters import DeadLetters
 from engine.dispatcher import Dispatcher
 from engine.errors import PlatformError, TidestepError
 from engine.ports import Delivery, Platform, Source
+from engine.receiving import Receiver
 from engine.sweeper import sweep
 
 log = logging.getLogger("tidestep")
@@ -29,6 +31,8 @@ class WorkerSettings:
     sweep_every: float = 15.0
     stop_grace: float = 20.0
     longest_release: int = 300
+    max_receives: int = 10
+    """A delivery that was received more often is a dead letter, where somebody consumes those."""
 
 
 class Worker:
@@ -40,11 +44,14 @@ class Worker:
         dispatcher: Dispatcher,
         source: Source,
         settings: WorkerSettings = WorkerSettings(),
+        dead_letters: DeadLetters | None = None,
     ) -> None:
+        """Without `dead_letters`, the queue itself does away with what it cannot deliver."""
         self._platform = platform
         self._dispatcher = dispatcher
         self._source = source
         self._settings = settings
+        self._dead_letters = dead_letters
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
@@ -76,7 +83,7 @@ class Worker:
     async def _handle(self, delivery: Delivery) -> None:
         deadline = self._platform.clock.now() + int(self._settings.step_timeout * 1000)
         try:
-            await self._dispatcher.handle(delivery, deadline)
+            await self._receiver(delivery).handle(delivery, deadline)
         except (Exception, BaseExceptionGroup) as error:
             known = isinstance(error, TidestepError)
             log.error(
@@ -89,6 +96,11 @@ class Worker:
         finally:
             self._running.remove(asyncio.current_task())  # type: ignore[arg-type]
             self._room.set()
+
+    def _receiver(self, delivery: Delivery) -> Receiver:
+        if self._dead_letters is not None and delivery.receives > self._settings.max_receives:
+            return self._dead_letters
+        return self._dispatcher
 
     async def _sweep(self) -> None:
         while True:

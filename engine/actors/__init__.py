@@ -2,7 +2,7 @@
 
 from engine.actors.actor import Actor, Retry, actor
 from engine.actors.context import Context
-from engine.actors.outcomes import Emit, Sleep
+from engine.actors.outcomes import Emit, Sleep, Wait
 from engine.actors.registry import Registry, load_registry, split_paths
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Registry",
     "Retry",
     "Sleep",
+    "Wait",
     "actor",
     "load_registry",
     "split_paths",

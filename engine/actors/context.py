@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
+
+from engine.errors import Misconfigured
+
+
+def no_callbacks() -> str:
+    raise Misconfigured(
+        "nobody serves callbacks here: set TIDESTEP_CALLBACK_URL, or work with `tidestep serve`"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A signal that an attempt asks for; it is sent if the attempt's result is recorded."""
+
+    receiver: str
+    name: str
+    payload: Any
 
 
 @dataclass(slots=True)
@@ -29,9 +47,27 @@ class Context:
     """When the attempt began; recorded with it."""
     deadline: datetime
     log: logging.LoggerAdapter[logging.Logger]
-    resumed: Literal["retry", "sleep", "signal"] | None = None
+    resumed: Literal["retry", "sleep", "signal", "timeout"] | None = None
     signal: Any = None
     """The payload of the signal that the node waited for."""
     state: Any = None
     """This node's own state, for an actor declared with `state=`: kept from visit to visit, saved
     with the result that changed it, and untouched by attempts that fail."""
+    callback: Callable[[], str] = no_callbacks
+    sendings: list[Sending] = field(default_factory=list)
+
+    @property
+    def callback_url(self) -> str:
+        """The address whose first POST answers the next `Wait` of this visit.
+
+        Hand it out before returning `Wait`: it is signed, the same in every attempt of the visit
+        until that wait has ended, and works once. Raises Misconfigured where nobody serves it.
+        """
+        return self.callback()
+
+    def send(self, run: str, name: str, payload: Any = None) -> None:
+        """Signal another run of the same tenant once this attempt's result is recorded.
+
+        It is sent exactly once, in order; an attempt that fails sends nothing.
+        """
+        self.sendings.append(Sending(run, name, payload))

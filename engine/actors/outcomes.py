@@ -28,3 +28,17 @@ class Sleep:
     """
 
     until: datetime | timedelta | float
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Run the actor again when a signal comes, with `Context.resumed == "signal"` and its payload
+    in `Context.signal`; or, with a time-out, when that is over, with `"timeout"`.
+
+    The signal is one of this `name`, or the answer to this wait's own `Context.callback_url`.
+    `timeout` is an aware datetime, or a number of seconds or a timedelta from now; None waits as
+    long as it takes. Nothing runs and nothing is paid for in between.
+    """
+
+    name: str
+    timeout: datetime | timedelta | float | None = None

@@ -13,10 +13,10 @@ from typing import Any, Protocol, Union, get_args, get_origin
 
 import msgspec
 
-from engine.actors.outcomes import Emit, Sleep
+from engine.actors.outcomes import Emit, Sleep, Wait
 from engine.errors import InvalidActor, InvalidValue, NotJson
 
-OUTCOMES = (Emit, Sleep)
+OUTCOMES = (Emit, Sleep, Wait)
 
 
 class Shape(Protocol):

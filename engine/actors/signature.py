@@ -5,7 +5,7 @@
 - Keyword-only parameters are config: the node's `config` supplies them, rendered. A `**parameter`
   takes whatever else the config holds.
 - A parameter annotated `Context` is given the context.
-- The return annotation, without `Emit` and `Sleep`, is the type of the default outport.
+- The return annotation, without `Emit`, `Sleep` and `Wait`, is the type of the default outport.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Actors that direct the flow: branch, switch, sleep. Each passes its message on unchanged."""
+"""Actors that direct the flow: branch, switch, sleep, wait."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.actors.actor import actor
 from engine.actors.context import Context
-from engine.actors.outcomes import Emit, Sleep
+from engine.actors.outcomes import Emit, Sleep, Wait
 from engine.errors import InvalidValue
 
 OTHERWISE = "default"
@@ -62,6 +62,27 @@ async def sleep(
     if moment.tzinfo is None:
         raise InvalidValue(f"config.until: {until!r} has no offset; add 'Z' or '+02:00'")
     return Sleep(moment)
+
+
+@actor("flow.wait", outports=("out", "timeout"))
+async def wait(
+    message: Any,
+    context: Context,
+    *,
+    signal: str,
+    timeout: float | None = None,  # noqa: ASYNC109 - a setting of the document
+) -> Emit | Wait:
+    """Wait for the signal of this name, and send its payload out of `out`.
+
+    After `timeout` seconds without one, the message goes out of `timeout` instead.
+    """
+    if context.resumed == "signal":
+        return Emit("out", context.signal)
+    if context.resumed == "timeout":
+        return Emit("timeout", message)
+    if timeout is not None and not 0 <= timeout <= _LONGEST_S:
+        raise InvalidValue(f"config.timeout is {timeout}; it must be 0 to {_LONGEST_S}")
+    return Wait(signal, timeout)
 
 
 _LONGEST_S = 100 * 366 * 86_400

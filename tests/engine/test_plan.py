@@ -5,8 +5,9 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from engine.messages import FORMAT, Message
-from engine.plan import Defer, Ignore, Relay, Run, owned_by, plan
-from engine.settle import Done, Failed, Settling, Slept, settle
+from engine.outcomes import Done, Failed, Settling, Slept
+from engine.plan import Defer, Ignore, Look, Relay, Run, owned_by, plan
+from engine.settle import settle
 from engine.snapshot import Failure, Head, State, Status
 from engine.starting import first_head
 from tests.engine.graphs import CREATED, RETRY_TWICE, graph
@@ -90,4 +91,4 @@ def test_a_waiting_token_is_never_run_by_a_delivery() -> None:
     head = started()
     waiting = replace(head.frontier[0], state=State.WAITING)
     head = replace(head, frontier=(waiting,))
-    assert plan(head, message(0), CREATED) == Ignore("waiting")
+    assert plan(head, message(0), CREATED) == Look(waiting)

@@ -8,7 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from engine.definition import Definition, RetryPolicy
-from engine.settle import Done, Failed, Outcome, Settled, Settling, Slept, complete, settle
+from engine.ending import complete
+from engine.outcomes import Done, Failed, Outcome, Settling, Slept
+from engine.settle import Settled, settle
 from engine.snapshot import (
     ABSENT,
     FORMAT,

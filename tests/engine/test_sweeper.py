@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from engine.settle import Done, Settling, Slept, settle
+from engine.outcomes import Done, Settling, Slept
+from engine.settle import settle
 from engine.snapshot import Head
 from engine.starting import first_head
 from engine.sweeper import look_after

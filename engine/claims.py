@@ -1,0 +1,199 @@
+"""Claims: who is running a token, and how many processes have died of it (DESIGN §4 rules 11, 12).
+
+A claim is an item of its own, written with a compare and swap, and leaves the head's revision
+alone. A first delivery pays nothing for it. One that is not the first (received before, relayed,
+swept, re-injected) claims before it runs the actor, and so does a first one that is still running
+after `LATE_MS`, before any sweep could send the token again.
+
+What must stay true
+- Another's live claim puts the delivery off until the claim's deadline.
+- An expired claim whose token is still pending is a death. With `Limits.deaths` of them the attempt
+  fails with StepCrashed. An actor that must not run twice claims always, and its first death is
+  Interrupted.
+- Once a death is on record the attempt is run alone: deliveries that only shared a process with the
+  one that kills it do not die, and are not counted, with it a second time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import msgspec
+
+from engine.errors import (
+    Interrupted,
+    NewerFormat,
+    OutOfTime,
+    PlatformError,
+    StepCrashed,
+    TidestepError,
+)
+from engine.layout import RunKey, claim_item
+from engine.ports import Item, ItemConflict, Platform
+from engine.snapshot import Token
+
+FORMAT = 1
+GIVEN_BACK = ""
+"""The execution of a claim whose holder did not die, and could not finish."""
+LATE_MS = 30_000
+"""How long a first delivery runs before it claims: half of the time after which a sweep may look
+at a run's first step."""
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """`execution` names one execution by one process; `deadline` is ms since 1970."""
+
+    format: int
+    execution: str
+    deadline: int
+    deaths: int = 0
+    """How many executions before this one ended without a result; of one that was given back, how
+    many there have been."""
+
+
+class Free(msgspec.Struct, frozen=True):
+    """Nobody runs the token; its processes have died `deaths` times."""
+
+    deaths: int
+
+
+class Taken(msgspec.Struct, frozen=True):
+    """Somebody may be running it until `until` (ms since 1970)."""
+
+    until: int
+
+
+class Fatal(msgspec.Struct, frozen=True):
+    """It must not be run again: what the attempt fails with."""
+
+    error: TidestepError
+
+
+Judgement = Free | Taken | Fatal
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Claim).decode
+
+
+def judge(found: Claim | None, now: int, *, deaths: int, at_most_once: bool) -> Judgement:
+    """What a stored claim means for a delivery that is not its own: pure.
+
+    `deaths` is how many an attempt may die of.
+    """
+    if found is None:
+        return Free(0)
+    if found.deadline > now:
+        return Taken(found.deadline)
+    if found.execution == GIVEN_BACK:
+        return Free(found.deaths)
+    died = found.deaths + 1
+    if at_most_once:
+        return Fatal(Interrupted("its process died, and it must not run twice"))
+    if died >= deaths:
+        return Fatal(StepCrashed(f"the process died {died} times while running this attempt"))
+    return Free(died)
+
+
+class Claims:
+    """The claims of one process."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._alone: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+
+    @asynccontextmanager
+    async def claimed(
+        self, key: RunKey, epoch: int, token: Token, deadline: int, *, at_most_once: bool
+    ) -> AsyncIterator[Judgement]:
+        """Claim the token, and hold it for as long as the block runs.
+
+        Yields Free where the claim is ours; the block must not run the actor on anything else. A
+        block that raises PlatformError has not died, and gives the claim back, unless its actor
+        must not run twice and may have run. Raises OutOfTime where waiting for a turn alone took
+        the time of the step.
+        """
+        name = claim_item(epoch, token)
+        execution = self._platform.entropy.new_id()
+        before: bytes | None = None
+        ours = b""
+        async with AsyncExitStack() as turn:
+            alone = False
+            while True:
+                judgement = self._judge(before, at_most_once=at_most_once)
+                if not isinstance(judgement, Free):
+                    break
+                if judgement.deaths and not alone:
+                    await turn.enter_async_context(self._lock())
+                    alone = True
+                if deadline <= self._platform.clock.now():
+                    raise OutOfTime(f"run {key.run}: another attempt took all the time of the step")
+                ours = _encode(Claim(FORMAT, execution, deadline, judgement.deaths))
+                try:
+                    await self._platform.journal.swap(Item(key.partition, name, ours), before)
+                    break
+                except ItemConflict as conflict:
+                    if conflict.current == ours:
+                        break  # our own write, which seemed to have failed
+                    before = conflict.current
+            try:
+                yield judgement
+            except PlatformError as error:
+                may_have_run = at_most_once and not isinstance(error, OutOfTime)
+                if isinstance(judgement, Free) and not may_have_run:
+                    await self._give_back(key, name, ours, judgement.deaths)
+                raise
+
+    @asynccontextmanager
+    async def claimed_late(
+        self, key: RunKey, epoch: int, token: Token, deadline: int
+    ) -> AsyncIterator[None]:
+        """Claim the token if the block takes long, unless somebody else has."""
+        loop = asyncio.get_running_loop()
+        late: list[asyncio.Task[None]] = []
+
+        async def claim() -> None:
+            body = _encode(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
+            item = Item(key.partition, claim_item(epoch, token), body)
+            with suppress(ItemConflict, PlatformError):  # best effort: it saves a second execution
+                await self._platform.journal.swap(item, None)
+
+        timer = loop.call_later(LATE_MS / 1000, lambda: late.append(loop.create_task(claim())))
+        try:
+            yield
+        finally:
+            timer.cancel()
+            for task in late:
+                await task
+
+    def _judge(self, stored: bytes | None, *, at_most_once: bool) -> Judgement:
+        return judge(
+            None if stored is None else decode_claim(stored),
+            self._platform.clock.now(),
+            deaths=self._platform.limits.deaths,
+            at_most_once=at_most_once,
+        )
+
+    async def _give_back(self, key: RunKey, name: str, ours: bytes, deaths: int) -> None:
+        item = Item(key.partition, name, _encode(Claim(FORMAT, GIVEN_BACK, 0, deaths)))
+        with suppress(ItemConflict, PlatformError):  # else it counts as one death
+            await self._platform.journal.swap(item, ours)
+
+    def _lock(self) -> asyncio.Lock:
+        """One for each event loop: a function's process runs one after the other."""
+        loop = asyncio.get_running_loop()
+        if self._alone is None or self._alone[0] is not loop:
+            self._alone = (loop, asyncio.Lock())
+        return self._alone[1]
+
+
+def decode_claim(body: bytes) -> Claim:
+    """Raises NewerFormat; what cannot be read claims nothing."""
+    try:
+        claim = _decode(body)
+    except msgspec.DecodeError:
+        return Claim(FORMAT, GIVEN_BACK, 0)
+    if claim.format > FORMAT:
+        raise NewerFormat(f"claim format {claim.format}; this version reads up to {FORMAT}")
+    return claim

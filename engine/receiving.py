@@ -1,0 +1,192 @@
+"""What becomes of one delivery, short of running an actor: rules 4 to 8, 14, 16 and 20 in motion.
+
+The dispatcher and the consumer of dead letters both receive: they differ in what they do about a
+token whose actor should run now, and in nothing else.
+
+What must stay true
+- A message has no authority (4): the head decides what it means. What is early, or written in a
+  newer format (20), is deferred: a copy with the same sid is sent, delayed, and this one
+  acknowledged, so that receive counts count only deaths and errors.
+- A delivery whose work is done re-sends exactly the pending tokens that it owns (6), and pays what
+  the run owes (7).
+- A token that waits looks into the inbox and never runs its actor (14). What it decides there is
+  decided again where a save conflicts.
+"""
+
+from __future__ import annotations
+
+import logging
+from abc import ABC, abstractmethod
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.ending import limit_reached
+from engine.errors import Corrupt, NewerFormat
+from engine.events import ended_event, settled_events
+from engine.inbox import outcome_of, read_inbox
+from engine.layout import RunKey, message_group
+from engine.loaded import Definitions, LoadedDefinition
+from engine.messages import Message, decode_message, encode_message
+from engine.outcomes import Settling
+from engine.plan import Defer, Finish, Ignore, Look, Relay, plan
+from engine.ports import Delivery, Platform, RevisionConflict, Send
+from engine.saving import Saver
+from engine.settle import Settled
+from engine.snapshot import Head, Status, Token, decode_head
+from engine.timing import QUEUE_REACH_MS
+
+log = logging.getLogger("tidestep")
+
+NEWER_GROUP = "newer"
+NEWER_DELAY_MS = 60_000
+"""How long a message or head of a newer format is put off: a rollback is not over at once."""
+
+
+class Handled(msgspec.Struct, frozen=True):
+    """What became of one delivery, for logs and metrics. `what` is one of a few words."""
+
+    what: str
+    run: str = ""
+    node: str = ""
+    visit: int = 0
+    attempt: int = 0
+    status: Status | None = None
+    conflicts: int = 0
+
+
+class Received(msgspec.Struct, frozen=True):
+    """One delivery, and the snapshot that it found."""
+
+    key: RunKey
+    head: Head
+    loaded: LoadedDefinition
+    message: Message
+    delivery: Delivery
+    deadline: int
+    """When an actor is cut off (ms since 1970)."""
+
+    @property
+    def repeated(self) -> bool:
+        """Whether somebody may have begun to run this token before."""
+        return self.delivery.receives > 1 or self.message.again
+
+    def handled(self, what: str) -> Handled:
+        return Handled(what, self.key.run, status=self.head.status)
+
+    def settled(self, what: str, token: Token, status: Status, conflicts: int = 0) -> Handled:
+        node = self.loaded.definition.nodes[token.node].id
+        return Handled(what, self.key.run, node, token.visit, token.attempt, status, conflicts)
+
+
+class Receiver(ABC):
+    """Handles deliveries, any number at a time; keeps nothing between them but definitions."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._definitions = Definitions(platform.journal)
+        self._saver = Saver(platform)
+
+    @abstractmethod
+    async def run(self, received: Received, token: Token) -> Handled:
+        """The actor of this token should run now."""
+
+    async def handle(self, delivery: Delivery, deadline: int) -> Handled:
+        """Do what `delivery` asks for, by `deadline` (ms since 1970).
+
+        Raises PlatformError, and leaves the delivery unacknowledged, where the store or the queue
+        cannot be used or the message never was one of ours.
+        """
+        try:
+            return await self._handle(delivery, deadline)
+        except NewerFormat as error:
+            log.warning("put off: %s", error)
+            send = Send(delivery.body, NEWER_GROUP, NEWER_DELAY_MS)
+            await self._platform.journal.send([send], delivery)
+            return Handled("newer")
+
+    async def _handle(self, delivery: Delivery, deadline: int) -> Handled:
+        journal = self._platform.journal
+        message = decode_message(delivery.body)
+        key = RunKey(message.tenant, message.run)
+        body = await journal.head(key)
+        if body is None:
+            await journal.send((), delivery)
+            return Handled("unknown run", message.run)
+        try:
+            head = decode_head(body)
+        except Corrupt as error:
+            raise Corrupt(f"run '{key.run}': {error}") from error
+        loaded = await self._definitions.get(key.tenant, head.definition)
+        received = Received(key, head, loaded, message, delivery, deadline)
+        decision = plan(head, message, self._platform.clock.now())
+        try:
+            if isinstance(decision, Ignore):
+                await self._saver.relay(key, head, loaded, (), delivery)
+                return received.handled(decision.reason)
+            if isinstance(decision, Relay):
+                await self._saver.relay(key, head, loaded, decision.tokens, delivery)
+                return received.handled("relayed")
+            if isinstance(decision, Defer):
+                return await self.defer(received, decision.due)
+            if isinstance(decision, Look):
+                return await self._look(received, decision.token)
+            if isinstance(decision, Finish):
+                return await self._finish(received)
+        except RevisionConflict:
+            return await self._handle(delivery, deadline)
+        return await self.run(received, decision.token)
+
+    async def defer(self, received: Received, due: int) -> Handled:
+        """Send a copy with the same sid that arrives at `due`, then acknowledge (rule 4).
+
+        A copy begins a new count of receives, and so says itself that it is not the first.
+        """
+        body = received.delivery.body
+        if received.repeated and not received.message.again:
+            body = encode_message(replace(received.message, again=True))
+        delay_ms = max(0, due - self._platform.clock.now())
+        group = message_group(received.key.tenant, received.head.workflow)
+        await self._platform.journal.send([Send(body, group, delay_ms)], received.delivery)
+        return received.handled("deferred")
+
+    async def save(self, received: Received, settling: Settling) -> Settled:
+        """Save an outcome that no actor had a part in. Raises RevisionConflict."""
+        settled = await self._saver.save(
+            received.key, received.head, received.loaded, settling, received.delivery
+        )
+        self.publish(received, settled)
+        return settled
+
+    def publish(self, received: Received, settled: Settled) -> None:
+        events = self._platform.events
+        if events is not None:
+            definition = received.loaded.definition
+            for event in settled_events(received.key, definition, settled, settled.head.tail[-1]):
+                events.publish(event)
+
+    async def _look(self, received: Received, token: Token) -> Handled:
+        """End the wait, if its signal is there or its time is up. Raises RevisionConflict."""
+        key, head, message = received.key, received.head, received.message
+        signals = await read_inbox(self._platform.journal, key, head)
+        now = self._platform.clock.now()
+        outcome = outcome_of(head, token, signals, now)
+        if outcome is not None:
+            settled = await self.save(received, Settling(token, outcome, message.sid, now))
+            return received.settled("resumed", token, settled.head.status)
+        if message.wake or not token.due or token.due > now + QUEUE_REACH_MS:
+            await self._saver.relay(key, head, received.loaded, (), received.delivery)
+            return received.handled("waiting")
+        return await self.defer(received, token.due)
+
+    async def _finish(self, received: Received) -> Handled:
+        """End a run whose limit is due. Raises RevisionConflict."""
+        now = self._platform.clock.now()
+        key, loaded = received.key, received.loaded
+        head = await self._saver.without_consumed(key, received.head)
+        after = await self._saver.save_head(
+            key, head, limit_reached(head, now), loaded, received.delivery
+        )
+        if self._platform.events is not None:
+            self._platform.events.publish(ended_event(key, loaded.definition, after))
+        return Handled("finished", key.run, status=after.status)

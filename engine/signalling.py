@@ -1,0 +1,249 @@
+"""Send a signal to a run: stored durably, remembered by its id, and then the run is woken.
+
+What must stay true (DESIGN §4 rule 14)
+- The signal and the memory of its id are written in one transaction, before anybody is woken and
+  before the caller is answered. The same id with the same content gets the first answer, and wakes
+  again; with other content it is a conflict.
+- Whoever waits is found after the signal is stored, and the head is saved with a look at the wait
+  a minute ahead: a time-out that is being decided at the same moment conflicts, and looks again.
+- A wait that is over takes no more signals, and says so.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import msgspec
+from msgspec.structs import replace
+
+from engine.errors import (
+    InboxFull,
+    InvalidInput,
+    NotJson,
+    PayloadTooLarge,
+    RunEnded,
+    RunNotFound,
+    SignalConflict,
+    WaitClosed,
+)
+from engine.inbox import BY_NAME, FORMAT, Signal, encode_signal, for_wait
+from engine.json_values import encode_json
+from engine.layout import (
+    INBOX_PREFIX,
+    RunKey,
+    WaitAddress,
+    inbox_item,
+    payload_item,
+    signal_item,
+    signal_name,
+)
+from engine.ports import Commit, Item, ItemConflict, Platform, RevisionConflict
+from engine.records import head_record, token_sends
+from engine.snapshot import Head, State, Status, Token, Wait, decode_head
+from engine.timing import next_look, touched
+from engine.values import store_value
+
+
+class Answered(msgspec.Struct, frozen=True):
+    """`created` is False where the same signal was sent before; `at` is when (ms since 1970)."""
+
+    id: str
+    at: int
+    created: bool
+
+
+class _Remembered(msgspec.Struct, frozen=True, array_like=True):
+    """What stays of a signal: a digest of its content, when it came, and where it lay."""
+
+    format: int
+    digest: bytes
+    at: int
+    item: str
+
+
+class Signaller:
+    """Sends signals on one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._last_at = 0
+
+    async def signal(
+        self,
+        key: RunKey,
+        name: str,
+        payload: Any,
+        id: str | None = None,
+    ) -> Answered:
+        """Send a signal to whichever wait of this name is open, or is opened next.
+
+        Raises RunNotFound, RunEnded, InvalidName, NotJson (as InvalidInput), PayloadTooLarge,
+        InboxFull, or SignalConflict for an id that was used with another content.
+        """
+        signal_name(name)
+        if id is not None:
+            signal_name(id)
+        text = self._checked(payload)
+        id = f"id:{id}" if id is not None else f"new:{self._platform.entropy.new_id()}"
+        return await self._send(key, Signal(FORMAT, id, 0, b"", name), text)
+
+    async def answer(self, address: WaitAddress, payload: Any) -> Answered:
+        """Answer one wait, once. Raises as `signal` does, and WaitClosed where it is over."""
+        text = self._checked(payload)
+        signal = Signal(
+            FORMAT,
+            address.id,
+            0,
+            b"",
+            node=address.node,
+            visit=address.visit,
+            ordinal=address.ordinal,
+        )
+        return await self._send(address.key, signal, text)
+
+    async def forward(
+        self, key: RunKey, name: str, text: bytes, sender: str, sequence: int, id: str
+    ) -> Answered:
+        """Send what another run owes: `id` is its own, `sequence` rises. Raises as `signal`."""
+        signal = Signal(FORMAT, id, 0, b"", name, sender=sender, sequence=sequence)
+        return await self._send(key, signal, text)
+
+    def _checked(self, payload: Any) -> bytes:
+        try:
+            text = encode_json(payload, "the signal's payload")
+        except NotJson as error:
+            raise InvalidInput(str(error)) from error
+        limit = self._platform.limits.signal_bytes
+        if len(text) > limit:
+            raise PayloadTooLarge(
+                f"the signal's payload has {len(text):,} bytes of JSON; the limit is {limit:,}"
+            )
+        return text
+
+    async def _send(self, key: RunKey, signal: Signal, text: bytes) -> Answered:
+        digest = _digest(signal, text)
+        head = await self._head(key)
+        remembered = await self._remembered(key, signal.id)
+        created = remembered is None
+        if remembered is None:
+            _must_be_open(key, head, signal, self._platform.clock.now())
+            await self._must_have_room(key)
+            remembered = await self._store(key, signal, text, digest)
+        if remembered.digest != digest:
+            raise SignalConflict(
+                f"run '{key.run}': this signal was sent before, with another content"
+            )
+        await self._wake(key, signal, remembered)
+        return Answered(signal.id, remembered.at, created)
+
+    async def _store(self, key: RunKey, signal: Signal, text: bytes, digest: bytes) -> _Remembered:
+        platform = self._platform
+        at = self._last_at = max(platform.clock.now(), self._last_at + 1)
+        name = payload_item(signal.id, platform.entropy.new_id())
+        value, payload = await store_value(text, key.partition, name, platform.blobs)
+        item = inbox_item(at, signal.id)
+        remembered = _Remembered(FORMAT, digest, at, item)
+        marker = Item(key.partition, signal_item(signal.id), msgspec.msgpack.encode(remembered))
+        body = encode_signal(replace(signal, at=at, value=value))
+        also = [Item(key.partition, item, body), *([payload] if payload is not None else [])]
+        try:
+            await platform.journal.swap(marker, None, also)
+        except ItemConflict as conflict:  # somebody else was quicker, or our own write timed out
+            return msgspec.msgpack.decode(conflict.current or b"", type=_Remembered)
+        return remembered
+
+    async def _wake(self, key: RunKey, signal: Signal, remembered: _Remembered) -> None:
+        """Have whoever waits for it look. Raises WaitClosed where nobody ever will."""
+        journal = self._platform.journal
+        while True:
+            head = await self._head(key)
+            now = self._platform.clock.now()
+            token = _waiting_for(head, signal)
+            if token is None or head.status.terminal:
+                await self._must_be_taken(key, head, signal, remembered)
+                return
+            woken = replace(head, rev=head.rev + 1, frontier=_touched(head, token, now))
+            woken = replace(woken, wake_at=next_look(woken))
+            new_id = self._platform.entropy.new_id
+            sends = token_sends(key, woken, [token], now, new_id, wake=True)
+            try:
+                await journal.commit(Commit(head_record(key, woken), head.rev, sends=sends))
+                return
+            except RevisionConflict:
+                continue
+
+    async def _must_be_taken(
+        self, key: RunKey, head: Head, signal: Signal, remembered: _Remembered
+    ) -> None:
+        """A signal to a wait that is no longer open must be the one that closed it."""
+        if signal.node == BY_NAME or _still_to_come(head, signal):
+            return
+        if remembered.item in head.consumed:
+            return
+        found = await self._platform.journal.items(key.partition, [remembered.item])
+        if remembered.item in found:
+            raise WaitClosed(f"run '{key.run}': the wait was over before this answer came")
+
+    async def _must_have_room(self, key: RunKey) -> None:
+        limit = self._platform.limits.signals
+        count = 0
+        async for _ in self._platform.journal.scan(key.partition, INBOX_PREFIX):
+            count += 1
+            if count >= limit:
+                raise InboxFull(
+                    f"run '{key.run}': {count:,} signals wait for it, as many as its inbox may hold"
+                )
+
+    async def _head(self, key: RunKey) -> Head:
+        body = await self._platform.journal.head(key)
+        if body is None:
+            raise RunNotFound(f"there is no run '{key.run}'")
+        return decode_head(body)
+
+    async def _remembered(self, key: RunKey, id: str) -> _Remembered | None:
+        name = signal_item(id)
+        found = await self._platform.journal.items(key.partition, [name])
+        return msgspec.msgpack.decode(found[name], type=_Remembered) if name in found else None
+
+
+def _digest(signal: Signal, text: bytes) -> bytes:
+    return hashlib.blake2b(signal.name.encode() + b"\0" + text, digest_size=16).digest()
+
+
+def _must_be_open(key: RunKey, head: Head, signal: Signal, now: int) -> None:
+    """Raises RunEnded or WaitClosed for a signal that nobody could ever take."""
+    if head.status.terminal or head.status is Status.CLOSING:
+        raise RunEnded(f"run '{key.run}' has ended ({head.status}): it takes no signals")
+    if signal.node == BY_NAME:
+        return
+    token = _waiting_for(head, signal)
+    if token is None and not _still_to_come(head, signal):
+        raise WaitClosed(f"run '{key.run}': nobody waits for this answer any more")
+    if token is not None and token.due and token.due <= now:
+        raise WaitClosed(f"run '{key.run}': the time for this answer is over")
+
+
+def _waiting_for(head: Head, signal: Signal) -> Token | None:
+    """The token whose wait may take the signal."""
+    for token in head.frontier:
+        wait = head.wait(token.node, token.visit)
+        if token.state is State.WAITING and wait is not None and for_wait(signal, wait):
+            return token
+    return None
+
+
+def _still_to_come(head: Head, signal: Signal) -> bool:
+    """Whether the visit goes on and has not begun this wait yet: addresses are given out first."""
+    if not any((t.node, t.visit) == (signal.node, signal.visit) for t in head.frontier):
+        return False
+    wait = head.wait(signal.node, signal.visit)
+    return signal.ordinal > _begun(wait)
+
+
+def _begun(wait: Wait | None) -> int:
+    return 0 if wait is None else wait.ordinal
+
+
+def _touched(head: Head, token: Token, now: int) -> tuple[Token, ...]:
+    return tuple(touched(each, now) if each is token else each for each in head.frontier)
