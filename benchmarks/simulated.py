@@ -37,6 +37,9 @@ class CountingEntropy:
     def chance(self) -> float:
         return 0.5
 
+    def new_key(self) -> bytes:
+        return next(self._numbers).to_bytes(32, "big")
+
 
 class NoSecrets:
     """Implements `engine.ports.Secrets`."""

@@ -5,10 +5,14 @@ What must stay true
 - Reads that decide (`head`, `items`, `scan`) are strongly consistent; the two indexes cannot be,
   and nothing is decided by what they say (rule 9).
 - A save costs the write units of one item, and an index write only when the index changes.
+- `swap_item` is one conditional PutItem, or one transaction where other items go with it.
+- A write that finds its item in somebody's transaction has written nothing, and is made again.
 
 A save that timed out may have happened; botocore's retry of it then fails on its own success. That
 is reported as the conflict it looks like, with the head as it now is: the engine finds the token
-settled and re-sends what the delivery owns (rule 6).
+settled and re-sends what the delivery owns (rule 6). A swap of one item is told of such a conflict
+too, a transaction is not: botocore sends a token with each, which stays the same through its own
+retries and by which DynamoDB knows a write that it has made.
 """
 
 from __future__ import annotations
@@ -20,14 +24,14 @@ from contextlib import aclosing
 from itertools import islice
 from typing import Any
 
-from engine.errors import StoreUnusable, TooLarge
+from engine.errors import StoreUnusable
 from engine.layout import HEAD, RunKey
-from engine.ports import HeadRecord, Item, RevisionConflict, RunRow
+from engine.ports import HeadRecord, Item, ItemConflict, RevisionConflict, RunRow
 from engine.snapshot import Status
 from infra.aws.client import AwsClient
-from infra.aws.failures import ConditionFailed
+from infra.aws.failures import ConditionFailed, Contended
 from infra.aws.pauses import Pauses
-from infra.aws.sizes import MAX_ITEM_BYTES, item_size
+from infra.aws.puts import checked, put, put_if, transaction
 from infra.aws.table import (
     LIST_SHARDS,
     RUNS_INDEX,
@@ -52,7 +56,8 @@ class DynamoStore:
     """Implements `engine.ports.Store`.
 
     Every method raises Misconfigured or StoreUnusable; a write also TooLarge, for an item of more
-    than 400 KB. Writes of several items are atomic for each item, not for all of them.
+    than 400 KB. Writes of several items are atomic for each item, not for all of them, except a
+    swap's, which hold 4 MB together.
     """
 
     def __init__(self, client: AwsClient, table: str, pauses: Pauses | None = None) -> None:
@@ -67,25 +72,12 @@ class DynamoStore:
 
     async def put_head(self, head: HeadRecord, expected: int | None) -> None:
         """Costs no read when it conflicts: the failed write brings the head that won."""
-        condition: dict[str, Any] = {"ConditionExpression": "attribute_not_exists(p)"}
-        if expected is not None:
-            condition = {
-                "ConditionExpression": "r = :expected",
-                "ExpressionAttributeValues": {":expected": {"N": str(expected)}},
-            }
+        rev = None if expected is None else {"N": str(expected)}
+        request = put_if(self._table, head_attributes(head), "r", rev)
         try:
-            await self._client.call(
-                "put_item",
-                TableName=self._table,
-                Item=_checked(head_attributes(head)),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-                **condition,
-            )
+            await self._write("put_item", **request)
         except ConditionFailed as failed:
-            if failed.item:
-                raise RevisionConflict(failed.item["b"]["B"]) from None
-            # there is no head, or a DynamoDB Local that does not know ALL_OLD
-            raise RevisionConflict(await self.head(head.key)) from None
+            raise RevisionConflict(await self._winner(failed, request["Item"])) from None
 
     # -- items --------------------------------------------------------------------------------
 
@@ -115,19 +107,32 @@ class DynamoStore:
     async def put_items(self, items: Sequence[Item]) -> None:
         """All of them are stored when this returns; where it raises, any of them may be."""
         # by key, because a batch that names a key twice is refused
-        distinct = {(item.partition, item.name): _checked(item_attributes(item)) for item in items}
+        distinct = {(item.partition, item.name): checked(item_attributes(item)) for item in items}
         if len(distinct) == 1:
             (attributes,) = distinct.values()
-            await self._client.call("put_item", TableName=self._table, Item=attributes)
+            await self._write("put_item", **put(self._table, attributes))
         else:
-            await self._write([{"PutRequest": {"Item": item}} for item in distinct.values()])
+            await self._write_batch([{"PutRequest": {"Item": item}} for item in distinct.values()])
+
+    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+        """Costs no read when it conflicts: the failed write brings the item that stands."""
+        body = None if expected is None else {"B": expected}
+        request = put_if(self._table, item_attributes(item), "b", body)
+        try:
+            if also:
+                others = [put(self._table, item_attributes(other)) for other in also]
+                await self._write("transact_write_items", **transaction([request, *others]))
+            else:
+                await self._write("put_item", **request)
+        except ConditionFailed as failed:
+            raise ItemConflict(await self._winner(failed, request["Item"])) from None
 
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         keys = [item_key(partition, name) for name in dict.fromkeys(names)]
         if len(keys) == 1:
-            await self._client.call("delete_item", TableName=self._table, Key=keys[0])
+            await self._write("delete_item", TableName=self._table, Key=keys[0])
         else:
-            await self._write([{"DeleteRequest": {"Key": each}} for each in keys])
+            await self._write_batch([{"DeleteRequest": {"Key": each}} for each in keys])
 
     # -- indexes ------------------------------------------------------------------------------
 
@@ -205,7 +210,27 @@ class DynamoStore:
                 await self._pause(fruitless, "BatchGetItem")
         return items
 
-    async def _write(self, requests: list[dict[str, Any]]) -> None:
+    async def _winner(self, failed: ConditionFailed, wanted: Attributes) -> bytes | None:
+        """The body that stands where `wanted` was to be written."""
+        if failed.item:
+            body: bytes = failed.item["b"]["B"]
+            return body
+        # there is none, or a DynamoDB Local that does not know ALL_OLD
+        return await self._get(wanted["p"]["S"], wanted["s"]["S"])
+
+    async def _write(self, operation: str, **parameters: Any) -> None:
+        """One request, and again after a pause where another was in its way."""
+        failed = 0
+        while True:
+            try:
+                await self._client.call(operation, **parameters)
+                return
+            except Contended:
+                failed += 1
+                if not await self._pauses.before_retry(failed):
+                    raise
+
+    async def _write_batch(self, requests: list[dict[str, Any]]) -> None:
         for start in range(0, len(requests), WRITE_BATCH):
             left, failed = requests[start : start + WRITE_BATCH], 0
             while left:
@@ -234,13 +259,3 @@ async def _first(rows: AsyncGenerator[Attributes, None], limit: int) -> list[Att
             if len(found) == limit:
                 break
     return found
-
-
-def _checked(attributes: Attributes) -> Attributes:
-    size = item_size(attributes)
-    if size > MAX_ITEM_BYTES:
-        raise TooLarge(
-            f"item {attributes['s']['S']} of {attributes['p']['S']} has {size:,} bytes; "
-            f"DynamoDB takes at most {MAX_ITEM_BYTES:,} (400 KB)"
-        )
-    return attributes

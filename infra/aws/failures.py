@@ -7,7 +7,7 @@ not errors, `ConditionFailed` and `Gone`; the adapters turn them into what their
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,6 +24,10 @@ class ConditionFailed(Exception):
 
 class Gone(Exception):
     """What the request names is not there (any more): an object, or a message's receipt."""
+
+
+class Contended(StoreUnusable):
+    """Nothing was written, because of other requests for the same items: it may be tried again."""
 
 
 class Unsupported(StoreUnusable):
@@ -58,6 +62,8 @@ _THROTTLED = {
     "SlowDown",
     "ThrottlingException",
 }
+_CONTENDED = {"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"}
+"""Reasons for cancelling a transaction that pass."""
 
 
 @contextmanager
@@ -92,6 +98,10 @@ def _from_answer(service: str, where: str, error: Any) -> Exception:
     details = error.response.get("Error", {})
     code = str(details.get("Code", "")).removeprefix("AWS.SimpleQueueService.")
     said = f"{where}: {code}: {details.get('Message', '')}".rstrip(": ")
+    if code == "TransactionCanceledException":
+        return _from_reasons(where, said, error.response.get("CancellationReasons", ()))
+    if code == "TransactionConflictException":
+        return Contended(f"{said}; another transaction holds the item: it will be tried again")
     if code == "ConditionalCheckFailedException":
         return ConditionFailed(error.response.get("Item"))
     if code in _GONE or "receipt handle has expired" in said.lower():
@@ -114,6 +124,20 @@ def _from_answer(service: str, where: str, error: Any) -> Exception:
     return StoreUnusable(said)
 
 
+def _from_reasons(where: str, said: str, reasons: Sequence[Mapping[str, Any]]) -> Exception:
+    """A transaction's reasons are one for each of its items, "None" for those that may be."""
+    stood = [reason for reason in reasons if reason.get("Code", "None") != "None"]
+    for reason in stood:
+        if reason["Code"] == "ConditionalCheckFailed":
+            return ConditionFailed(reason.get("Item"))
+    why = "; ".join(f"{reason['Code']}: {reason.get('Message', '')}" for reason in stood)
+    if stood and all(reason["Code"] in _CONTENDED for reason in stood):
+        return Contended(f"{where}: {why}; it will be tried again")
+    if "item size" in why.lower():
+        return TooLarge(f"{where}: {why}")
+    return StoreUnusable(f"{where}: {why}" if why else said)
+
+
 def _from_client(where: str, error: Exception) -> PlatformError:
     from botocore import exceptions as boto
 
@@ -129,7 +153,9 @@ def _from_client(where: str, error: Exception) -> PlatformError:
 
 
 def _action(service: str, operation: str) -> str:
-    """The IAM action of an operation: SQS's batches are allowed with the single operation."""
+    """The IAM action of an operation: batches of SQS and transactions have none of their own."""
+    if operation == "TransactWriteItems":
+        return f"{service}:PutItem"
     if service == "sqs":
         operation = operation.removesuffix("Batch")
     return f"{service}:{operation}"
@@ -139,4 +165,6 @@ def _target(parameters: Mapping[str, Any]) -> str:
     for name in ("TableName", "QueueUrl", "Bucket"):
         if name in parameters:
             return str(parameters[name])
+    if "TransactItems" in parameters:
+        return str(parameters["TransactItems"][0]["Put"]["TableName"])
     return ", ".join(parameters.get("RequestItems", ()))

@@ -4,13 +4,14 @@ For benchmarks and tests. Stand-ins report wrong capacity (moto: no index writes
 consistent read), so the units are computed from what is sent and answered. What a write costs
 depends on the item that it replaces; a meter remembers every item written through it, so it is
 exact for a table that nobody else writes to, as long as no two writes of one key overlap. A query
-with a filter is a lower bound: the rows that it passes over are billed and not seen.
+with a filter is a lower bound: the rows that it passes over are billed and not seen. A transaction
+that was refused is an upper bound, as if all of it had been tried.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,9 @@ from infra.aws.client import AwsClient
 from infra.aws.failures import ConditionFailed
 from infra.aws.sizes import item_size, read_units, write_units
 from infra.aws.table import Attributes, table_definition
+
+TRANSACTION_FACTOR = 2
+"""An item of a transaction is prepared and then committed; its index entries are written once."""
 
 
 @dataclass(slots=True)
@@ -59,15 +63,20 @@ class MeteredClient:
         try:
             answer = await self._client.call(operation, **parameters)
         except ConditionFailed as failed:
-            # refused, and billed: the larger of the item that stands and the one that would
-            sizes = [item_size(failed.item or {}), item_size(parameters.get("Item", {}))]
-            self.usage.written[""] += write_units(max(sizes))
+            if operation == "transact_write_items":
+                self._refused(failed, _puts(parameters), TRANSACTION_FACTOR)
+            else:
+                self._refused(failed, [parameters["Item"]], 1)
             raise
         match operation:
             case "put_item":
                 self._wrote(parameters["TableName"], parameters["Item"])
             case "delete_item":
                 self._deleted(parameters["TableName"], parameters["Key"])
+            case "transact_write_items":
+                for each in parameters["TransactItems"]:
+                    put = each["Put"]
+                    self._wrote(put["TableName"], put["Item"], TRANSACTION_FACTOR)
             case "batch_write_item":
                 self._wrote_batch(parameters["RequestItems"], answer)
             case "get_item":
@@ -78,20 +87,27 @@ class MeteredClient:
                 self._queried(answer["Items"], parameters.get("ConsistentRead", False))
         return answer
 
-    def _wrote(self, table: str, item: Attributes) -> None:
+    def _wrote(self, table: str, item: Attributes, factor: int = 1) -> None:
         place = _place(table, item)
         before = self._items.get(place)
         self._items[place] = item
         self.usage.bytes_written += item_size(item)
-        self._bill(before, item)
+        self._bill(before, item, factor)
 
     def _deleted(self, table: str, key: Attributes) -> None:
         self._bill(self._items.pop(_place(table, key), None), None)
 
-    def _bill(self, before: Attributes | None, after: Attributes | None) -> None:
-        self.usage.written[""] += write_units(max(item_size(before or {}), item_size(after or {})))
+    def _bill(self, before: Attributes | None, after: Attributes | None, factor: int = 1) -> None:
+        larger = max(item_size(before or {}), item_size(after or {}))
+        self.usage.written[""] += factor * write_units(larger)
         for index in INDEXES:
             self.usage.written[index.name] += index.write_units(before, after)
+
+    def _refused(self, failed: ConditionFailed, puts: Sequence[Attributes], factor: int) -> None:
+        """Billed all the same: the larger of the item that stands and the one that would."""
+        larger = [item_size(put) for put in puts]
+        larger[0] = max(larger[0], item_size(failed.item or {}))
+        self.usage.written[""] += factor * sum(write_units(size) for size in larger)
 
     def _wrote_batch(self, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
         for table, requests in asked.items():
@@ -162,6 +178,11 @@ def _indexes() -> tuple[Index, ...]:
 
 
 INDEXES = _indexes()
+
+
+def _puts(transaction: Mapping[str, Any]) -> list[Attributes]:
+    """The items of a TransactWriteItems, whose condition is on the first."""
+    return [each["Put"]["Item"] for each in transaction["TransactItems"]]
 
 
 def _place(table: str, key: Attributes) -> tuple[str, str, str]:

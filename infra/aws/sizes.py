@@ -11,6 +11,8 @@ from typing import Any
 from infra.aws.table import Attributes
 
 MAX_ITEM_BYTES = 400 * 1024
+MAX_TRANSACTION_BYTES = 4 << 20
+"""Over all items of one TransactWriteItems."""
 WRITE_UNIT_BYTES = 1024
 READ_UNIT_BYTES = 4096
 

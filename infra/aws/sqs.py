@@ -4,8 +4,9 @@ What must stay true
 - When `send` or `acknowledge` returns, SQS has said yes to every entry; a batch request answers 200
   although some of its entries failed, so each is looked at.
 - Concurrent steps share requests (`infra.aws.batching`); SQS bills requests, ten entries or one.
-- A receipt that is no longer valid belongs to a message that is delivered again or gone: there is
-  nothing to acknowledge or release, and that is no error.
+- Acknowledging goes to the queue that the receipt names (`infra.aws.sqs_source`): the dead-letter
+  queue's deliveries are acknowledged through the journal too. A receipt that is no longer valid
+  leaves nothing to acknowledge, and that is no error.
 """
 
 from __future__ import annotations
@@ -15,39 +16,44 @@ import hashlib
 import re
 from collections.abc import Sequence
 from contextlib import suppress
-from functools import lru_cache
-from math import ceil
+from functools import lru_cache, partial
 from typing import Any
 
 from engine.errors import TooLarge
 from engine.ports import Delivery, Send
 from infra.aws.batching import BYTES, Batching
-from infra.aws.client import LONG_POLL_S, AwsClient
+from infra.aws.client import AwsClient
 from infra.aws.failures import Gone, entry_failure
 from infra.aws.pauses import Pauses
+from infra.aws.sqs_source import Receipt, SqsSource
 
 LONGEST_DELAY_S = 900
-LONGEST_VISIBILITY_S = 12 * 60 * 60
-RECEIVE_BATCH = 10
-MORE_RECEIVES = 4
-"""Further requests at once, when the first has shown that the queue is not empty."""
 
+_VISIBLE = "ApproximateNumberOfMessages"
+"""Neither delayed nor received."""
 _GROUP = re.compile(r"[A-Za-z0-9!-/:-@\[-`{-~]{1,128}")
 _NOT_IN_GROUP = re.compile(r"[^A-Za-z0-9!-/:-@\[-`{-~]")
 
 _Request = dict[str, Any]
 """The parameters of one entry, without the queue's address."""
+_Fates = Sequence[Exception | None]
 
 
-class SqsQueue:
-    """Implements `engine.ports.Queue` and `engine.ports.Source`."""
+class SqsQueue(SqsSource):
+    """Implements `engine.ports.Queue`, and `engine.ports.Source` for the same queue."""
 
-    def __init__(self, client: AwsClient, url: str, pauses: Pauses | None = None) -> None:
-        self._client = client
-        self._url = url
+    def __init__(
+        self,
+        client: AwsClient,
+        url: str,
+        pauses: Pauses | None = None,
+        visibility_s: int | None = None,
+    ) -> None:
+        super().__init__(client, url, visibility_s)
         self._pauses = pauses or Pauses()
-        self._sends = Batching(self._send_batch)
-        self._deletes = Batching(self._delete_batch)
+        self._sends = Batching(partial(self._send_batch, url))
+        self._deletes: dict[str, Batching[_Request]] = {}
+        """By queue: one request names one."""
 
     async def send(self, sends: Sequence[Send]) -> None:
         """Raises TooLarge, before anything is sent, for a text of more than 1 MiB."""
@@ -62,70 +68,41 @@ class SqsQueue:
         _raise_first(fates)
 
     async def acknowledge(self, delivery: Delivery) -> None:
-        await self._deletes.do({"ReceiptHandle": delivery.receipt})
+        receipt: Receipt = delivery.receipt
+        url = receipt.queue_url
+        if url not in self._deletes:
+            self._deletes[url] = Batching(partial(self._delete_batch, url))
+        await self._deletes[url].do({"ReceiptHandle": receipt.handle})
 
-    async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery]:
-        """Waits whole seconds, at most 20. SQS looks at all of its servers only if it may wait."""
-        first = await self._receive(min(limit, RECEIVE_BATCH), min(LONG_POLL_S, ceil(wait_s)))
-        more = min(MORE_RECEIVES, (limit - len(first)) // RECEIVE_BATCH)
-        if len(first) < RECEIVE_BATCH or more < 1:
-            return first
-        others = await asyncio.gather(
-            *(self._receive(RECEIVE_BATCH, 0) for _ in range(more)), return_exceptions=True
-        )
-        # what failed is told by the next call: the deliveries in hand must not be lost with it
-        return [*first, *(each for found in others if isinstance(found, list) for each in found)]
-
-    async def release(self, delivery: Delivery, delay_s: int) -> None:
-        with suppress(Gone):
-            await self._client.call(
-                "change_message_visibility",
-                QueueUrl=self._url,
-                ReceiptHandle=delivery.receipt,
-                VisibilityTimeout=min(delay_s, LONGEST_VISIBILITY_S),
-            )
-
-    async def _receive(self, limit: int, wait_s: int) -> list[Delivery]:
+    async def backlog(self) -> int:
+        """SQS's own estimate, which may be a minute old."""
         answer = await self._client.call(
-            "receive_message",
-            QueueUrl=self._url,
-            MaxNumberOfMessages=limit,
-            WaitTimeSeconds=wait_s,
-            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            "get_queue_attributes", QueueUrl=self._url, AttributeNames=[_VISIBLE]
         )
-        return [
-            Delivery(
-                message["Body"],
-                message["ReceiptHandle"],
-                int(message["Attributes"]["ApproximateReceiveCount"]),
-            )
-            for message in answer.get("Messages", ())
-        ]
+        return int(answer["Attributes"][_VISIBLE])
 
-    async def _send_batch(self, requests: Sequence[_Request]) -> Sequence[Exception | None]:
+    async def _send_batch(self, url: str, requests: Sequence[_Request]) -> _Fates:
         if len(requests) > 1:
-            return await self._batch("send_message_batch", requests)
-        await self._client.call("send_message", QueueUrl=self._url, **requests[0])
+            return await self._batch("send_message_batch", url, requests)
+        await self._client.call("send_message", QueueUrl=url, **requests[0])
         return [None]
 
-    async def _delete_batch(self, requests: Sequence[_Request]) -> Sequence[Exception | None]:
+    async def _delete_batch(self, url: str, requests: Sequence[_Request]) -> _Fates:
         if len(requests) > 1:
-            fates = await self._batch("delete_message_batch", requests)
+            fates = await self._batch("delete_message_batch", url, requests)
             return [None if isinstance(fate, Gone) else fate for fate in fates]
         with suppress(Gone):
-            await self._client.call("delete_message", QueueUrl=self._url, **requests[0])
+            await self._client.call("delete_message", QueueUrl=url, **requests[0])
         return [None]
 
-    async def _batch(
-        self, operation: str, requests: Sequence[_Request]
-    ) -> Sequence[Exception | None]:
+    async def _batch(self, operation: str, url: str, requests: Sequence[_Request]) -> _Fates:
         """One request, and more for the entries that failed and may succeed; each one's fate."""
         fates: list[Exception | None] = [None] * len(requests)
         left = list(range(len(requests)))
         failed = 0
         while left:
             entries = [{"Id": str(number), **requests[number]} for number in left]
-            answer = await self._client.call(operation, QueueUrl=self._url, Entries=entries)
+            answer = await self._client.call(operation, QueueUrl=url, Entries=entries)
             failures = {int(failure["Id"]): failure for failure in answer.get("Failed", ())}
             for number in left:
                 fates[number] = _fate(operation, failures.get(number))

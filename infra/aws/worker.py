@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from engine.actors import Registry
+from engine.dead_letters import DeadLetters
 from engine.dispatcher import Dispatcher
 from engine.ordered import OrderedJournal
 from engine.ports import Events, Platform, Source
@@ -23,27 +24,43 @@ from infra.aws.dynamodb import DynamoStore
 from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
 from infra.aws.sqs import SqsQueue
+from infra.aws.sqs_source import SqsSource
+from infra.limits import limits_from
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
 STEP_TIMEOUT_S = 300.0
-"""Below the visibility timeout of the template's queue, so that a running step is not redelivered.
-"""
+VISIBILITY_S = 360
+"""Asked for with every receive, whatever the queues say, so that a running step is not redelivered.
+What the step leaves of it is for receiving its batch and for committing; where that is too little,
+the message comes a second time, which costs an execution at most."""
 SWEEP_EVERY_S = 60.0
 """As often as the template's sweeper; two at once do no harm."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwsBackend:
-    """The engine's ports, and the queue as a source of deliveries."""
+    """The engine's ports, and the queues as sources of deliveries.
+
+    The journal acknowledges what comes from either.
+    """
 
     platform: Platform
     source: Source
+    dead_letters: Source | None
+    """None where the environment does not name the dead-letter queue."""
 
     def worker(self, actors: Registry, settings: WorkerSettings | None = None) -> Worker:
         chosen = replace(
             settings or WorkerSettings(), step_timeout=STEP_TIMEOUT_S, sweep_every=SWEEP_EVERY_S
         )
-        return Worker(self.platform, Dispatcher(self.platform, actors), self.source, chosen)
+        return Worker(
+            self.platform,
+            Dispatcher(self.platform, actors),
+            self.source,
+            chosen,
+            DeadLetters(self.platform, actors),
+            self.dead_letters,
+        )
 
 
 @asynccontextmanager
@@ -54,7 +71,10 @@ async def aws_backend(
     chosen = AwsSettings.from_env(environment)
     async with AsyncClients(environment=environment) as clients:
         store = DynamoStore(await clients.client("dynamodb"), chosen.table)
-        queue = SqsQueue(await clients.client("sqs"), chosen.queue_url)
+        sqs = await clients.client("sqs")
+        queue = SqsQueue(sqs, chosen.queue_url, visibility_s=VISIBILITY_S)
+        dead_url = chosen.dead_letter_url
+        dead_letters = SqsSource(sqs, dead_url, VISIBILITY_S) if dead_url else None
         platform = Platform(
             journal=OrderedJournal(store, queue),
             blobs=S3Blobs(lambda: clients.client("s3"), chosen.bucket),
@@ -63,5 +83,6 @@ async def aws_backend(
             secrets=EnvironmentSecrets(environment),
             events=events,
             env=exposed(environment, chosen.expose_env),
+            limits=limits_from(environment),
         )
-        yield AwsBackend(platform, queue)
+        yield AwsBackend(platform, queue, dead_letters)

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engine.layout import WAKE_SHARDS, run_key, wake_shard
-from engine.ports import Journal, RevisionConflict, Source
+from engine.ports import Item, ItemConflict, Journal, RevisionConflict, Source
 from engine.snapshot import Status
 from tests.infra.records import HEAD, PARTITION, bodies, collect, create, item, message, step
 
@@ -88,6 +88,112 @@ def test_dropped_items_are_gone_and_others_stay(runner: asyncio.Runner, journal:
     runner.run(journal.put([item("out/1"), item("out/2"), item("out/3")]))
     runner.run(journal.commit(step(1, drops=["out/1", "out/3", "never/was"])))
     assert list(runner.run(journal.items(PARTITION, ["out/1", "out/2", "out/3"]))) == ["out/2"]
+
+
+def test_a_swap_writes_where_what_was_expected_is_stored(
+    runner: asyncio.Runner, journal: Journal
+) -> None:
+    runner.run(journal.swap(item("claim/1", b"first"), None))
+    assert dict(runner.run(journal.items(PARTITION, ["claim/1"]))) == {"claim/1": b"first"}
+    runner.run(journal.swap(item("claim/1", b"second"), b"first"))
+    assert dict(runner.run(journal.items(PARTITION, ["claim/1"]))) == {"claim/1": b"second"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [(None, b"expected"), (None, b""), (b"stored", None), (b"", None), (b"stored", b"expected")],
+)
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_swap_that_expects_something_else_names_the_winner_and_writes_nothing(
+    runner: asyncio.Runner,
+    journal: Journal,
+    stored: bytes | None,
+    expected: bytes | None,
+    count: int,
+) -> None:
+    if stored is not None:
+        runner.run(journal.put([item("signal/a", stored)]))
+    also = [item(f"inbox/{number}") for number in range(count)]
+    with pytest.raises(ItemConflict) as conflict:
+        runner.run(journal.swap(item("signal/a", b"mine"), expected, also))
+    assert conflict.value.current == stored
+    left = [] if stored is None else [("signal/a", stored)]
+    assert runner.run(collect(journal.scan(PARTITION, ""))) == left
+
+
+def test_a_swap_writes_other_items_with_its_own_and_over_theirs(
+    runner: asyncio.Runner, journal: Journal
+) -> None:
+    runner.run(journal.put([item("inbox/00", b"old")]))
+    also = [item(f"inbox/{number:02d}", b"%d" % number) for number in range(20)]
+    runner.run(journal.swap(item("signal/a", b"answer"), None, also))
+    assert runner.run(collect(journal.scan(PARTITION, ""))) == [
+        *((each.name, each.body) for each in also),
+        ("signal/a", b"answer"),
+    ]
+    runner.run(journal.swap(item("signal/a", b"other"), b"answer", also[:2]))
+    assert dict(runner.run(journal.items(PARTITION, ["signal/a"]))) == {"signal/a": b"other"}
+
+
+def test_a_swap_looks_at_its_own_partition_and_leaves_the_head_alone(
+    runner: asyncio.Runner, journal: Journal
+) -> None:
+    runner.run(journal.commit(create("r")))
+    runner.run(journal.put([Item("default/run/other", "claim/1", b"theirs")]))
+    runner.run(journal.swap(item("claim/1", b"ours"), None))
+    runner.run(journal.commit(step(1)))
+    assert dict(runner.run(journal.items("default/run/other", ["claim/1"]))) == {
+        "claim/1": b"theirs"
+    }
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_of_concurrent_swaps_of_one_item_exactly_one_wins_each_round(
+    runner: asyncio.Runner, journal: Journal, count: int
+) -> None:
+    async def race(expected: bytes | None) -> bytes:
+        """The body of the winner, of which every loser was told."""
+
+        def also(racer: int) -> list[Item]:
+            return [item(f"inbox/{expected!r}/{racer}/{number}") for number in range(count)]
+
+        bodies = [b"%r of %d" % (expected, racer) for racer in range(16)]
+        results = await asyncio.gather(
+            *(
+                journal.swap(item("claim/1", body), expected, also(racer))
+                for racer, body in enumerate(bodies)
+            ),
+            return_exceptions=True,
+        )
+        (winner,) = (racer for racer, result in enumerate(results) if result is None)
+        losses = [result for result in results if result is not None]
+        assert all(isinstance(loss, ItemConflict) for loss in losses)
+        told = {loss.current for loss in losses if isinstance(loss, ItemConflict)}
+        assert told == {bodies[winner]}
+        written = await collect(journal.scan(PARTITION, f"inbox/{expected!r}/"))
+        assert [name for name, _ in written] == [each.name for each in also(winner)]
+        return bodies[winner]
+
+    stored = None
+    for _ in range(3):
+        stored = runner.run(race(stored))
+    assert dict(runner.run(journal.items(PARTITION, ["claim/1"]))) == {"claim/1": stored}
+
+
+def test_removed_items_are_gone_and_missing_ones_harmless(
+    runner: asyncio.Runner, journal: Journal
+) -> None:
+    names = [f"inbox/{number}" for number in range(30)]
+    runner.run(journal.put([item(name) for name in [*names, "inbox/kept"]]))
+    runner.run(journal.remove(PARTITION, names[:1]))
+    assert list(runner.run(journal.items(PARTITION, names[:2]))) == names[1:2]
+    runner.run(journal.remove(PARTITION, ["never/was", *names]))
+    assert [name for name, _ in runner.run(collect(journal.scan(PARTITION, "")))] == ["inbox/kept"]
+    runner.run(journal.remove(PARTITION, names[:1]))
+    runner.run(journal.remove(PARTITION, []))
+    runner.run(journal.remove("default/run/other", ["inbox/kept"]))
+    assert list(runner.run(journal.items(PARTITION, ["inbox/kept"]))) == ["inbox/kept"]
+    runner.run(journal.swap(item("inbox/0", b"again"), None))
 
 
 def test_scanning_lists_a_prefix_in_the_order_of_names(
@@ -234,3 +340,21 @@ def test_sending_acknowledges_without_touching_any_head(
     runner.run(journal.send([]))
     runner.run(source.release(successor, 0))
     assert runner.run(source.receive(10, 0)) == []
+
+
+def test_the_backlog_is_what_waits_and_neither_what_is_delayed_nor_what_is_taken(
+    runner: asyncio.Runner, journal: Journal, source: Source
+) -> None:
+    assert runner.run(journal.backlog()) == 0
+    runner.run(journal.send([message(sid) for sid in "abcde"]))
+    runner.run(journal.send([message("later", delay_s=600)]))
+    assert runner.run(journal.backlog()) == 5
+    first, second = runner.run(source.receive(2, 5))
+    assert runner.run(journal.backlog()) == 3
+    runner.run(journal.send([], acknowledgement=first))
+    assert runner.run(journal.backlog()) == 3
+    runner.run(source.release(second, 0))
+    assert runner.run(journal.backlog()) == 4
+    for delivery in runner.run(source.receive(10, 5)):
+        runner.run(journal.send([], acknowledgement=delivery))
+    assert runner.run(journal.backlog()) == 0

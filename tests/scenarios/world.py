@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 from engine.actors import Actor, Registry
 from engine.definition import Definition
-from engine.dispatcher import Dispatcher, Handled
+from engine.dispatcher import Dispatcher
 from engine.documents import parse_definition
 from engine.events import Event
 from engine.layout import WAKE_SHARDS, RunKey, run_key
 from engine.library import ACTORS
 from engine.ports import Blobs, Delivery, Journal, Limits, Platform, Send, Source
 from engine.reading import ResultView, RunReader, RunView
+from engine.receiving import Handled
 from engine.starting import Started, Starter
 from engine.sweeper import sweep
 from engine.timing import in_reach
@@ -42,6 +43,9 @@ class CountingEntropy:
 
     def chance(self) -> float:
         return 0.5
+
+    def new_key(self) -> bytes:
+        return next(self._numbers).to_bytes(32, "big")
 
 
 class FixedSecrets:
@@ -229,6 +233,11 @@ class DelayedSource:
 
     async def acknowledge(self, delivery: Delivery) -> None:
         await self._queue.acknowledge(delivery)
+
+    async def backlog(self) -> int:
+        now = self._clock.now()
+        waiting: int = await self._queue.backlog()
+        return waiting + sum(due <= now for due, _, _ in self._held)
 
     async def receive(self, limit: int, wait_s: float) -> Sequence[Delivery]:
         due = []

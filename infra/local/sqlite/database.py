@@ -29,6 +29,10 @@ class QueueListener(Protocol):
 
     def gone(self, receipt: Receipt) -> None: ...
 
+    def in_hand(self) -> int:
+        """How many due rows are received and not yet acknowledged."""
+        ...
+
 
 class Database:
     """Opens `path`, creating it where it does not exist. Raises NewerFormat or StoreUnusable.

@@ -2,7 +2,8 @@
 
 What must stay true
 - A commit is all or nothing: items, head, sends, drops and acknowledgement. The head's compare and
-  swap on `rev` comes first, so that a conflict has written nothing (`writer.py` relies on it).
+  swap on `rev` comes first, so that a conflict has written nothing (`writer.py` relies on it); so
+  does a swap's look at its item.
 - What was sent and acknowledged is told to the database's listener after the commit, so that a
   worker in this process need not ask the table.
 - `Send.group` is not stored: one worker has the queue for itself, and serves it in order.
@@ -15,11 +16,14 @@ from collections.abc import Sequence
 
 from engine.layout import RunKey, wake_shard
 from engine.ports import Commit, Delivery, HeadRecord, Item, RevisionConflict, Send
-from infra.local.sqlite import queue_rows
+from infra.local.sqlite import item_rows, queue_rows
 from infra.local.sqlite.database import Database
 from infra.local.sqlite.queue_rows import QueueRow, Receipt
 from infra.local.sqlite.reader import SqliteReader
 from infra.local.sqlite.writer import Job
+
+BACKLOG_LIMIT = 10_000
+"""Counting further would say nothing new, and reads of the loop's thread must stay short."""
 
 
 class SqliteJournal(SqliteReader):
@@ -39,6 +43,21 @@ class SqliteJournal(SqliteReader):
     async def put(self, items: Sequence[Item]) -> None:
         if items:
             await self._database.write(_Write(self._database, (), None, items=items))
+
+    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+        await self._database.write(_Swap(item, expected, also))
+
+    async def remove(self, partition: str, names: Sequence[str]) -> None:
+        if names:
+            await self._database.write(_Remove(partition, names))
+
+    async def backlog(self) -> int:
+        """At most `BACKLOG_LIMIT`. A visitor counts what is in the worker's hands too."""
+        now = self._database.clock.now()
+        with self._database.reading() as connection:
+            due = queue_rows.count_due(connection, now, BACKLOG_LIMIT)
+        listener = self._database.listener
+        return due if listener is None else max(0, due - listener.in_hand())
 
     async def send(self, sends: Sequence[Send], acknowledgement: Delivery | None = None) -> None:
         receipt = _receipt(acknowledgement)
@@ -68,18 +87,9 @@ class _Write(Job):
     def run(self, connection: sqlite3.Connection) -> None:
         if self._commit is not None:
             _swap_head(connection, self._commit.head, self._commit.expected)
-        for item in self._items:
-            connection.execute(
-                "INSERT INTO items (partition, name, body) VALUES (?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET body = excluded.body",
-                (item.partition, item.name, item.body),
-            )
+        item_rows.put(connection, self._items)
         if self._commit is not None:
-            partition = self._commit.head.key.partition
-            for name in self._commit.drops:
-                connection.execute(
-                    "DELETE FROM items WHERE partition = ? AND name = ?", (partition, name)
-                )
+            item_rows.delete(connection, self._commit.head.key.partition, self._commit.drops)
         queue_rows.insert(connection, self._sends)
         if self._acknowledged is not None:
             queue_rows.delete(connection, self._acknowledged)
@@ -90,6 +100,26 @@ class _Write(Job):
             listener.arrived(self._sends)
             if self._acknowledged is not None:
                 listener.gone(self._acknowledged)
+
+
+class _Swap(Job):
+    def __init__(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+        self._item = item
+        self._expected = expected
+        self._also = also
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        item_rows.swap(connection, self._item, self._expected)
+        item_rows.put(connection, self._also)
+
+
+class _Remove(Job):
+    def __init__(self, partition: str, names: Sequence[str]) -> None:
+        self._partition = partition
+        self._names = names
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        item_rows.delete(connection, self._partition, self._names)
 
 
 def _queue_rows(database: Database, sends: Sequence[Send]) -> Sequence[QueueRow]:

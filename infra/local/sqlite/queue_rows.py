@@ -85,6 +85,14 @@ def due(connection: sqlite3.Connection, now: int, limit: int) -> Sequence[QueueR
     return [QueueRow(*row) for row in rows]
 
 
+def count_due(connection: sqlite3.Connection, now: int, limit: int) -> int:
+    """How many are due, `limit` at most."""
+    (count,) = connection.execute(
+        "SELECT count(*) FROM (SELECT 1 FROM queue WHERE due_at <= ? LIMIT ?)", (now, limit)
+    ).fetchone()
+    return int(count)
+
+
 def next_due_at(connection: sqlite3.Connection, now: int) -> int | None:
     """When the earliest row that is not due yet will be (ms since 1970)."""
     (at,) = connection.execute("SELECT min(due_at) FROM queue WHERE due_at > ?", (now,)).fetchone()

@@ -88,6 +88,10 @@ class SqliteSource:
         """The database's word that this row is acknowledged."""
         self._taken.discard(receipt)
 
+    def in_hand(self) -> int:
+        """How many rows the worker works on; those ready in memory still wait."""
+        return len(self._taken) - len(self._ready)
+
     def _take(self, limit: int) -> Sequence[Delivery]:
         if self._behind and not self._ready:
             self._refill()

@@ -6,8 +6,8 @@ jobs gather. So a lone job waits for one flush, and a hundred at once for one or
 
 What must stay true
 - Jobs run in the order in which they were handed in, each seeing what the earlier ones wrote.
-- A job that raises RevisionConflict has written nothing. A job that raises anything else is taken
-  out of its batch, and the others run again from the start: it takes nobody along.
+- A job that raises RevisionConflict or ItemConflict has written nothing. A job that raises anything
+  else is taken out of its batch, and the others run again from the start: it takes nobody along.
 - Nobody is answered before the commit has returned; where the commit itself fails, everybody in the
   batch fails, conflicts included, because what they conflicted with is not stored.
 - `Job.committed` runs on the event loop in the order of the commits, even where the caller is gone.
@@ -25,7 +25,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from engine.errors import StoreUnusable
-from engine.ports import RevisionConflict
+from engine.ports import ItemConflict, RevisionConflict
 from infra.local.sqlite.door import Door
 from infra.local.sqlite.failures import unusable
 
@@ -62,7 +62,7 @@ class Writer:
         self._thread.start()
 
     async def submit(self, job: Job) -> None:
-        """Returns when the change is stored; else raises RevisionConflict or StoreUnusable.
+        """Returns when the change is stored; else raises a conflict or StoreUnusable.
 
         Cancelling the caller does not take the change back.
         """
@@ -147,7 +147,7 @@ class Writer:
             job.error = None
             try:
                 job.run(self._connection)
-            except RevisionConflict as conflict:
+            except (RevisionConflict, ItemConflict) as conflict:
                 job.error = conflict
             except sqlite3.Error as error:
                 job.error = unusable(self._path, error)

@@ -1,15 +1,17 @@
-"""An empty AWS account in this process, whose conditional writes are atomic as AWS's are.
+"""An empty AWS account in this process, whose writes are atomic as AWS's are.
 
 moto 5.2 looks at a condition and writes the item without a lock in between, so that two threads may
-both win a compare-and-swap; a lock around its PutItem mends that.
+both win a compare-and-swap; and it takes a transaction back by putting the table of before in its
+place, with whatever others have written since. A lock around the operations on items mends both.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Lock
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import wraps
+from threading import RLock
 from typing import Any
 from unittest.mock import patch
 
@@ -23,17 +25,25 @@ CREDENTIALS = {
 }
 
 
+OPERATIONS = ("put_item", "get_item", "delete_item", "query", "transact_write_items")
+
+
 @contextmanager
 def empty_account() -> Iterator[None]:
-    lock, put_item = Lock(), DynamoDBBackend.put_item
+    lock = RLock()  # a transaction puts its items one by one
 
-    def atomic_put_item(backend: DynamoDBBackend, *args: Any, **options: Any) -> Any:
-        with lock:
-            return put_item(backend, *args, **options)
+    def alone(operation: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(operation)
+        def locked(*args: Any, **options: Any) -> Any:
+            with lock:
+                return operation(*args, **options)
 
-    with (
-        patch.dict(os.environ, CREDENTIALS),
-        mock_aws(),
-        patch.object(DynamoDBBackend, "put_item", atomic_put_item),
-    ):
+        return locked
+
+    with ExitStack() as patches:
+        patches.enter_context(patch.dict(os.environ, CREDENTIALS))
+        patches.enter_context(mock_aws())
+        for name in OPERATIONS:
+            operation = getattr(DynamoDBBackend, name)
+            patches.enter_context(patch.object(DynamoDBBackend, name, alone(operation)))
         yield

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Iterator
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from infra.aws.client import ThreadedClients
 from infra.aws.dynamodb import DynamoStore
@@ -53,3 +54,14 @@ def queue_url(clients: ThreadedClients, runner: asyncio.Runner) -> str:
 @pytest.fixture
 def queue(clients: ThreadedClients, queue_url: str) -> SqsQueue:
     return SqsQueue(clients.client("sqs"), queue_url)
+
+
+@pytest.fixture
+def endpoint(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """moto as a server, for clients that it cannot reach into; `AWS_ENDPOINT_URL` names it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    yield f"http://{host}:{port}"
+    server.stop()

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 from engine.errors import Misconfigured, StoreUnusable
 from engine.ports import RevisionConflict, Send
@@ -17,16 +15,6 @@ from infra.aws.sqs import SqsQueue
 from infra.aws.table import create_table
 from tests.infra.aws.names import BUCKET, TABLE
 from tests.infra.records import HEAD, PARTITION, collect, item
-
-
-@pytest.fixture
-def endpoint(credentials: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 def test_store_queue_and_blobs_work_on_one_event_loop(

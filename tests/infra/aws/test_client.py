@@ -13,19 +13,10 @@ from botocore import exceptions as boto
 
 from engine.errors import Misconfigured, PlatformError, StoreUnusable, TooLarge
 from infra.aws.client import ThreadedClients, client_options, config_options
-from infra.aws.failures import ConditionFailed, Gone, Unsupported, translated
+from infra.aws.failures import ConditionFailed, Contended, Gone, Unsupported
+from tests.infra.aws.answers import answer, convert
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/absent"
-
-
-def answer(code: str, message: str = "said", **rest: Any) -> boto.ClientError:
-    return boto.ClientError({"Error": {"Code": code, "Message": message}, **rest}, "PutItem")
-
-
-def convert(error: Exception, service: str = "dynamodb", **parameters: Any) -> Exception:
-    with pytest.raises(Exception) as raised, translated(service, "put_item", parameters):
-        raise error
-    return raised.value
 
 
 # -- threads ------------------------------------------------------------------------------------
@@ -139,6 +130,7 @@ def test_what_does_not_exist_names_the_setting_to_check(
     ("service", "operation", "action"),
     [
         ("dynamodb", "BatchWriteItem", "dynamodb:BatchWriteItem"),
+        ("dynamodb", "TransactWriteItems", "dynamodb:PutItem"),
         ("sqs", "SendMessageBatch", "sqs:SendMessage"),
         ("sqs", "DeleteMessageBatch", "sqs:DeleteMessage"),
         ("s3", "GetObject", "s3:GetObject"),
@@ -183,6 +175,49 @@ def test_a_failed_condition_is_an_answer_that_holds_the_item() -> None:
     converted = convert(answer("ConditionalCheckFailedException", Item=item))
     assert isinstance(converted, ConditionFailed)
     assert converted.item == item
+
+
+def cancelled(*reasons: tuple[str, str]) -> boto.ClientError:
+    told: list[dict[str, Any]] = [{"Code": code, "Message": said} for code, said in reasons]
+    return answer("TransactionCanceledException", CancellationReasons=[{"Code": "None"}, *told])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "says"),
+    [
+        (cancelled(("TransactionConflict", "ongoing")), Contended, "ongoing; it will be tried"),
+        (cancelled(("ThrottlingError", "slow"), ("None", "")), Contended, "ThrottlingError: slow"),
+        (cancelled(("ProvisionedThroughputExceeded", "slow")), Contended, "slow"),
+        (answer("TransactionConflictException"), Contended, "another transaction"),
+        (cancelled(("ValidationError", "Item size has exceeded")), TooLarge, "Item size"),
+        (cancelled(("ValidationError", "bad")), StoreUnusable, "ValidationError: bad"),
+        (
+            cancelled(("TransactionConflict", "ongoing"), ("ValidationError", "bad")),
+            StoreUnusable,
+            "TransactionConflict: ongoing; ValidationError: bad",
+        ),
+        (answer("TransactionCanceledException"), StoreUnusable, "Canceled"),
+        (answer("TransactionInProgressException"), StoreUnusable, "InProgress"),
+    ],
+)
+def test_a_cancelled_transaction_is_told_by_its_reasons(
+    error: Exception, kind: type[Exception], says: str
+) -> None:
+    put = {"Put": {"TableName": "steps-table", "Item": {}}}
+    converted = convert(error, TransactItems=[put])
+    assert type(converted) is kind
+    assert says in str(converted)
+    assert "dynamodb put_item steps-table" in str(converted)
+
+
+def test_a_failed_condition_of_a_transaction_is_the_same_answer_whatever_else_is_said() -> None:
+    item = {"b": {"B": b"winner"}}
+    failed = {"Code": "ConditionalCheckFailed", "Message": "no", "Item": item}
+    busy = {"Code": "TransactionConflict", "Message": "ongoing"}
+    for reasons in ([failed, {"Code": "None"}], [busy, failed]):
+        converted = convert(answer("TransactionCanceledException", CancellationReasons=reasons))
+        assert isinstance(converted, ConditionFailed)
+        assert converted.item == item
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), Misconfigured("ours")])

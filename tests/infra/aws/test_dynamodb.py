@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
 import pytest
+from botocore.awsrequest import AWSPreparedRequest
+from botocore.exceptions import ReadTimeoutError
 from msgspec.structs import replace
 
 from engine.errors import StoreUnusable, TooLarge
 from engine.layout import HEAD as HEAD_NAME
 from engine.layout import WAKE_SHARDS, run_key, wake_shard
-from engine.ports import HeadRecord, RevisionConflict
+from engine.ports import HeadRecord, Item, ItemConflict, RevisionConflict
 from engine.snapshot import Status
 from infra.aws.client import ThreadedClients
 from infra.aws.dynamodb import DynamoStore
 from infra.aws.failures import ConditionFailed
 from infra.aws.table import item_key
+from tests.infra.aws.answers import answer, convert
 from tests.infra.aws.names import TABLE
 from tests.infra.aws.stubs import CountedPauses, Recorder, Scripted
 from tests.infra.records import HEAD, PARTITION, collect, item
@@ -122,6 +126,131 @@ def test_reads_that_decide_are_strongly_consistent(
     requests = [parameters for _, parameters in recorder.calls]
     assert requests[2]["RequestItems"][TABLE].pop("ConsistentRead")
     assert all(requests[number]["ConsistentRead"] for number in (0, 1, 3))
+
+
+# -- swaps --------------------------------------------------------------------------------------
+
+
+def cancelled(*codes: str) -> Exception:
+    """What a transaction that was cancelled for these reasons becomes."""
+    reasons = [{"Code": code, "Message": f"{code} it is"} for code in codes]
+    return convert(answer("TransactionCanceledException", CancellationReasons=reasons))
+
+
+def test_a_swap_is_one_conditional_request_and_one_transaction_with_other_items(
+    runner: asyncio.Runner, clients: ThreadedClients, store: DynamoStore
+) -> None:
+    recorder = Recorder(clients.client("dynamodb"))
+    swapping = DynamoStore(recorder, TABLE)
+    runner.run(swapping.swap_item(item("a", b"1"), None, []))
+    runner.run(swapping.swap_item(item("a", b"2"), b"1", [item("b"), item("c")]))
+    (alone, put), (together, transaction) = recorder.calls
+    assert (alone, together) == ("put_item", "transact_write_items")
+    assert put["ConditionExpression"] == "attribute_not_exists(p)"
+    first, *others = (each["Put"] for each in transaction["TransactItems"])
+    assert first["ExpressionAttributeValues"] == {":expected": {"B": b"1"}}
+    assert [each["Item"]["s"]["S"] for each in others] == ["b", "c"]
+    assert not any("ConditionExpression" in each for each in others)
+
+
+@pytest.mark.parametrize("also", [[], [item("b")]])
+def test_a_refused_swap_brings_the_winner_without_a_second_request(
+    runner: asyncio.Runner, clients: ThreadedClients, store: DynamoStore, also: list[Item]
+) -> None:
+    runner.run(store.put_items([item("a", b"winner")]))
+    recorder = Recorder(clients.client("dynamodb"))
+    for expected in (None, b"other"):
+        with pytest.raises(ItemConflict) as conflict:
+            runner.run(DynamoStore(recorder, TABLE).swap_item(item("a"), expected, also))
+        assert conflict.value.current == b"winner"
+    assert len(recorder.calls) == 2
+
+
+@pytest.mark.parametrize(
+    "codes",
+    [
+        ("TransactionConflict", "None"),
+        ("None", "TransactionConflict"),
+        ("ThrottlingError", "TransactionConflict"),
+        ("ProvisionedThroughputExceeded", "None"),
+    ],
+)
+def test_a_swap_whose_items_are_busy_is_repeated_after_growing_pauses(
+    runner: asyncio.Runner, codes: tuple[str, str]
+) -> None:
+    client, pauses = Scripted(cancelled(*codes), cancelled(*codes), {}), CountedPauses()
+    runner.run(DynamoStore(client, TABLE, pauses).swap_item(item("a"), None, [item("b")]))
+    assert client.calls[0] == client.calls[1] == client.calls[2]
+    assert pauses.waited == [0.05, 0.1]
+
+
+def test_a_swap_whose_items_stay_busy_is_an_error(runner: asyncio.Runner) -> None:
+    conflict = cancelled("TransactionConflict", "None")
+    store = DynamoStore(Scripted(*[conflict] * 3), TABLE, CountedPauses(tries=2))
+    with pytest.raises(StoreUnusable, match="TransactionConflict it is; it will be tried again"):
+        runner.run(store.swap_item(item("a"), None, [item("b")]))
+
+
+def test_a_repeated_swap_that_meets_another_content_is_a_conflict(runner: asyncio.Runner) -> None:
+    busy = cancelled("TransactionConflict", "None")
+    refused = ConditionFailed({"b": {"B": b"winner"}})
+    store = DynamoStore(Scripted(busy, refused), TABLE, CountedPauses())
+    with pytest.raises(ItemConflict) as conflict:
+        runner.run(store.swap_item(item("a"), None, [item("b")]))
+    assert conflict.value.current == b"winner"
+
+
+def test_a_single_write_waits_for_the_transaction_that_holds_its_item(
+    runner: asyncio.Runner,
+) -> None:
+    held = convert(answer("TransactionConflictException"))
+    client, pauses = Scripted(held, {}, held, {}, held, {}, held, {}), CountedPauses()
+    store = DynamoStore(client, TABLE, pauses)
+    runner.run(store.put_head(HEAD, None))
+    runner.run(store.put_items([item("a")]))
+    runner.run(store.swap_item(item("a"), b"1", []))
+    runner.run(store.delete_items(PARTITION, ["a"]))
+    operations = [operation for operation, _ in client.calls]
+    assert operations == ["put_item"] * 6 + ["delete_item"] * 2
+    assert pauses.waited == [0.05] * 4
+
+
+def test_a_swap_that_cannot_fit_is_refused_before_it_is_sent(runner: asyncio.Runner) -> None:
+    recorder = Recorder()
+    store = DynamoStore(recorder, TABLE)
+    large = [item(f"inbox/{number:02d}", bytes(400_000)) for number in range(11)]
+    with pytest.raises(TooLarge, match=r"a of default/run/r has"):
+        runner.run(store.swap_item(item("a", bytes(409_600)), None, []))
+    with pytest.raises(TooLarge, match=r"b of default/run/r has"):
+        runner.run(store.swap_item(item("a"), None, [item("b", bytes(409_600))]))
+    with pytest.raises(TooLarge, match=r"12 items .* at most 4,194,304 \(4 MB\)"):
+        runner.run(store.swap_item(item("a"), None, large))
+    assert recorder.calls == []
+    runner.run(store.swap_item(item("a"), None, large[:10]))
+    assert recorder.operations == ["transact_write_items"]
+
+
+def test_botocore_repeats_a_transaction_under_one_token_and_the_next_has_its_own(
+    runner: asyncio.Runner,
+    clients: ThreadedClients,
+    store: DynamoStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By it DynamoDB knows a transaction that was made although its answer was lost."""
+    tokens = []
+
+    def lose_the_first_answer(request: AWSPreparedRequest, **_: Any) -> None:
+        tokens.append(json.loads(request.body)["ClientRequestToken"])
+        if len(tokens) == 1:
+            raise ReadTimeoutError(endpoint_url=request.url)
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _: None)
+    events = clients.client("dynamodb")._client.meta.events
+    events.register_first("before-send.dynamodb.TransactWriteItems", lose_the_first_answer)
+    runner.run(store.swap_item(item("a"), None, [item("b")]))
+    runner.run(store.swap_item(item("c"), None, [item("d")]))
+    assert tokens[0] == tokens[1] != tokens[2]
+    assert len(tokens) == 3
 
 
 # -- batches ------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from engine.layout import run_key
-from engine.ports import HeadRecord, RevisionConflict
+from engine.ports import HeadRecord, ItemConflict, RevisionConflict
 from engine.snapshot import Status
 from infra.aws.client import ThreadedClients
 from infra.aws.dynamodb import DynamoStore
@@ -151,6 +151,35 @@ def test_batches_are_billed_item_by_item(
     assert (len(found), usage.read, usage.requests["batch_get_item"]) == (3, 4, 1)
     runner.run(metered.delete_items(PARTITION, ["a", "b"]))
     assert meter.take().write_units == 1 + 2
+
+
+def test_an_item_of_a_transaction_is_billed_twice(
+    runner: asyncio.Runner, meter: MeteredClient, metered: DynamoStore
+) -> None:
+    runner.run(metered.swap_item(item("a", bytes(1000)), None, []))
+    assert meter.take().write_units == 1
+    runner.run(metered.swap_item(item("a", b"2"), bytes(1000), [item("b", bytes(1024)), item("c")]))
+    usage = meter.take()
+    assert usage.requests == {"transact_write_items": 1}
+    assert usage.written[""] == 2 * (1 + 2 + 1)
+    runner.run(metered.swap_item(item("a", b"3"), b"2", [item("b")]))
+    assert meter.take().written[""] == 2 * (1 + 2)
+
+
+def test_a_refused_swap_is_billed_and_changes_nothing(
+    runner: asyncio.Runner, meter: MeteredClient, metered: DynamoStore
+) -> None:
+    runner.run(metered.put_items([item("a", bytes(2000))]))
+    meter.take()
+    with pytest.raises(ItemConflict):
+        runner.run(metered.swap_item(item("a"), None, []))
+    assert meter.take().written == {"": 2}
+    with pytest.raises(ItemConflict):
+        runner.run(metered.swap_item(item("a"), None, [item("b")]))
+    usage = meter.take()
+    assert (usage.written, usage.read, usage.bytes_written) == ({"": 2 * (2 + 1)}, 0, 0)
+    runner.run(metered.put_items([item("b")]))
+    assert meter.take().write_units == 1
 
 
 def test_reads_are_billed_by_size_and_consistency(

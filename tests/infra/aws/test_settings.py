@@ -21,6 +21,7 @@ def test_settings_come_from_the_environment() -> None:
             "TIDESTEP_ACTORS": "shop.actors, shop.more",
             "TIDESTEP_WORKFLOWS": "workflows other/flow.yaml",
             "TIDESTEP_EXPOSE_ENV": "STAGE,REGION",
+            "TIDESTEP_DEAD_LETTER_URL": " https://dead",
         }
     )
     assert settings == AwsSettings(
@@ -30,11 +31,13 @@ def test_settings_come_from_the_environment() -> None:
         actors=("shop.actors", "shop.more"),
         workflows=("workflows", "other/flow.yaml"),
         expose_env="STAGE,REGION",
+        dead_letter_url="https://dead",
     )
 
 
-def test_lists_may_be_left_out() -> None:
+def test_lists_and_the_dead_letter_queue_may_be_left_out() -> None:
     settings = AwsSettings.from_env(REQUIRED)
+    assert settings.dead_letter_url == ""
     assert (settings.actors, settings.workflows, settings.expose_env) == ((), (), "")
 
 

@@ -9,8 +9,10 @@ import pytest
 
 from engine.errors import Misconfigured, StoreUnusable, TooLarge
 from engine.ports import Delivery, Send
-from infra.aws.client import ThreadedClients
+from infra.aws import sqs_source
+from infra.aws.client import ThreadedClient, ThreadedClients
 from infra.aws.sqs import SqsQueue, message_group_id
+from infra.aws.sqs_source import Receipt, SqsSource
 from tests.infra.aws.stubs import CountedPauses, Recorder, Scripted
 
 URL = "https://sqs.eu-west-1.amazonaws.com/123456789012/steps"
@@ -309,17 +311,94 @@ def test_deliveries_in_hand_survive_a_failing_request_for_more(runner: asyncio.R
     assert len(runner.run(SqsQueue(client, URL).receive(30, 0))) == 11
 
 
+def test_deliveries_in_hand_do_not_wait_for_a_slow_request_for_more(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqs_source, "MORE_WITHIN_S", 0.01)
+    message = {
+        "Body": "a",
+        "ReceiptHandle": "r",
+        "Attributes": {"ApproximateReceiveCount": "1"},
+    }
+
+    class Slow(Recorder):
+        async def call(self, operation: str, **parameters: Any) -> dict[str, Any]:
+            self.calls.append((operation, parameters))
+            if len(self.calls) == 2:
+                await asyncio.Event().wait()
+            return {"Messages": [message] * 10}
+
+    slow = Slow()
+    assert len(runner.run(SqsQueue(slow, URL).receive(30, 0))) == 20
+    assert len(slow.calls) == 3
+
+
+def test_a_receiver_may_ask_for_more_time_than_the_queue_gives(
+    runner: asyncio.Runner, clients: ThreadedClients, queue_url: str
+) -> None:
+    recorder = Recorder(clients.client("sqs"))
+    runner.run(SqsQueue(recorder, queue_url).receive(1, 0))
+    runner.run(SqsQueue(recorder, queue_url, visibility_s=360).receive(1, 0))
+    asked = [parameters.get("VisibilityTimeout") for _, parameters in recorder.calls]
+    assert asked == [None, 360]
+
+
+def wrong(body: str, url: str) -> Delivery:
+    return Delivery(body, Receipt(url, f"never a receipt of {body}"))
+
+
 def test_acknowledging_what_is_acknowledged_or_was_never_is_no_error(
-    runner: asyncio.Runner, queue: SqsQueue
+    runner: asyncio.Runner, queue: SqsQueue, queue_url: str
 ) -> None:
     runner.run(queue.send(sends(2)))
     deliveries = runner.run(queue.receive(10, 1))
-    for delivery in [*deliveries, deliveries[0], Delivery("a", "never a receipt")]:
+    for delivery in [*deliveries, deliveries[0], wrong("a", queue_url)]:
         runner.run(queue.acknowledge(delivery))
     runner.run(queue.release(deliveries[0], 5))
 
     async def together() -> None:
-        wrong = [Delivery("a", "wrong"), Delivery("b", "wrong too")]
-        await asyncio.gather(*(queue.acknowledge(delivery) for delivery in wrong))
+        await asyncio.gather(*(queue.acknowledge(wrong(body, queue_url)) for body in "ab"))
 
     runner.run(together())
+
+
+# -- two queues, and how much waits -------------------------------------------------------------
+
+
+def test_what_comes_from_another_queue_is_acknowledged_and_released_there(
+    runner: asyncio.Runner, clients: ThreadedClients, queue: SqsQueue, queue_url: str
+) -> None:
+    sqs = clients.client("sqs")
+    dead_url = runner.run(sqs.call("create_queue", QueueName="dead"))["QueueUrl"]
+    dead = SqsQueue(sqs, dead_url)
+    runner.run(queue.send(sends(2)))
+    runner.run(dead.send(sends(3)))
+    dead_letters = SqsSource(sqs, dead_url)
+    first, *others = runner.run(dead_letters.receive(10, 1))
+    runner.run(queue.release(first, 0))
+    assert runner.run(dead.backlog()) == 1
+
+    async def together() -> None:
+        steps = await queue.receive(10, 1)
+        assert len(steps) == 2
+        await asyncio.gather(*(queue.acknowledge(each) for each in [*steps, *others]))
+
+    runner.run(together())
+    (again,) = runner.run(dead_letters.receive(10, 1))
+    assert (again.body, again.receives) == (first.body, 2)
+    runner.run(queue.acknowledge(again))
+    assert runner.run(left_in(sqs, queue_url)) == runner.run(left_in(sqs, dead_url)) == 0
+
+
+async def left_in(sqs: ThreadedClient, url: str) -> int:
+    """Received or not."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = await sqs.call("get_queue_attributes", QueueUrl=url, AttributeNames=names)
+    return sum(int(answer["Attributes"][name]) for name in names)
+
+
+def test_the_backlog_is_sqs_own_number_in_one_request(runner: asyncio.Runner) -> None:
+    client = Scripted({"Attributes": {"ApproximateNumberOfMessages": "12345"}})
+    assert runner.run(SqsQueue(client, URL).backlog()) == 12345
+    ((operation, parameters),) = client.calls
+    assert (operation, parameters["QueueUrl"]) == ("get_queue_attributes", URL)

@@ -295,3 +295,33 @@ def test_acknowledging_forgets_the_delivery(runner: asyncio.Runner, worker: Sqli
 
     runner.run(work())
     assert not worker.source._taken
+
+
+def test_the_backlog_counts_what_does_not_fit_into_memory_and_what_came_due(
+    runner: asyncio.Runner, worker: SqliteWorker, clock: ManualClock
+) -> None:
+    runner.run(worker.journal.send([message(f"m{number}") for number in range(READY_LIMIT + 50)]))
+    runner.run(worker.journal.send([message("late", delay_s=60)]))
+    assert len(runner.run(worker.source.receive(30, 0))) == 30
+    assert runner.run(worker.journal.backlog()) == READY_LIMIT + 20
+    clock.advance(60)
+    assert runner.run(worker.journal.backlog()) == READY_LIMIT + 21
+
+
+def test_a_visitor_counts_what_is_in_the_workers_hands_too(
+    runner: asyncio.Runner, worker: SqliteWorker, path: Path, clock: ManualClock
+) -> None:
+    runner.run(worker.journal.send([message("a"), message("b")]))
+    (taken,) = runner.run(worker.source.receive(1, 0))
+    with SqliteVisitor(path, clock) as visitor:
+        assert runner.run(visitor.journal.backlog()) == 2
+        runner.run(worker.journal.send([], acknowledgement=taken))
+        assert runner.run(visitor.journal.backlog()) == 1
+
+
+def test_the_backlog_is_counted_up_to_a_limit(
+    runner: asyncio.Runner, worker: SqliteWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.local.sqlite.journal.BACKLOG_LIMIT", 3)
+    runner.run(worker.journal.send([message(sid) for sid in "abcde"]))
+    assert runner.run(worker.journal.backlog()) == 3

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import StoreUnusable
-from engine.ports import RevisionConflict
+from engine.ports import ItemConflict, RevisionConflict
 from infra.local.sqlite import opening
 from infra.local.sqlite.opening import open_for_writing
 from infra.local.sqlite.writer import BATCH_LIMIT, Job, Writer
@@ -59,9 +59,9 @@ def store(name: str) -> Change:
     )
 
 
-def conflict() -> Change:
+def conflict(kind: type[RevisionConflict | ItemConflict] = RevisionConflict) -> Change:
     def lose(connection: sqlite3.Connection) -> None:
-        raise RevisionConflict(b"winner")
+        raise kind(b"winner")
 
     return Change(lose)
 
@@ -131,6 +131,25 @@ def test_a_conflict_and_an_error_take_nobody_along(
     assert answers[4] is None
     assert stored(path) == ["first", "a", "b"]
     assert [job.heard for job in jobs] == [1, 0, 0, 0, 1]
+
+
+@pytest.mark.parametrize("kind", [RevisionConflict, ItemConflict])
+def test_after_a_conflict_its_batch_goes_on_without_beginning_again(
+    runner: asyncio.Runner,
+    writer: Writer,
+    door: Turnstile,
+    kind: type[RevisionConflict | ItemConflict],
+) -> None:
+    runs: list[str] = []
+    jobs = [
+        Change(lambda _: runs.append("before")),
+        conflict(kind),
+        Change(lambda _: runs.append("after")),
+    ]
+    _, answer, _ = runner.run(in_one_batch(writer, door, jobs))
+    assert isinstance(answer, kind)
+    assert answer.current == b"winner"
+    assert runs == ["before", "after"]
 
 
 def test_when_the_commit_fails_everybody_fails_conflicts_included(
