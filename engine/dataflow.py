@@ -1,9 +1,11 @@
 """The firing rule: which messages wait on which ports, and which nodes they activate.
 
 A node fires when each of its connected inports holds a message, taking the oldest of each; edges
-into one inport merge in commit order; a node is serial, so while one of its tokens is pending, in
-backoff included, its messages queue (DESIGN §6). A node that can be activated more than once has a
-counter in `Head.visits`, and a visit number is never used twice.
+into one inport merge in commit order. While as many of its tokens are pending, in backoff included,
+as its `concurrency` allows, its messages queue; by default that is one, and the node is serial
+(DESIGN §6). Visits begin in the order of their messages, whatever order they settle in. A node that
+can be activated more than once has a counter in `Head.visits`, and a visit number is never used
+twice.
 """
 
 from __future__ import annotations
@@ -45,7 +47,7 @@ class Board:
             if (
                 target not in self.ports
                 and len(self._nodes[target].inports) == 1
-                and not self._busy(target)
+                and self._has_room(target)
             ):  # as a rule: the message need not queue
                 self.add(self._activate(target, self._next_visit(target), (reference,)))
             else:
@@ -53,15 +55,17 @@ class Board:
                 self.fire(target)
 
     def fire(self, node: int) -> None:
-        """Activate the node if it is idle and has a message on every connected inport."""
+        """Activate the node while it has room and a message on every connected inport."""
         queues = self.ports.get(node)
-        if queues is not None and all(queues) and not self._busy(node):
+        while queues is not None and all(queues) and self._has_room(node):
             self._take(node, queues)
+            queues = self.ports.get(node)
 
     def fire_without_optional(self) -> bool:
         """With nothing else to run: activate a join that lacks only optional ports, if any.
 
         One that no other such join leads to goes first: what it sends may be what they wait for.
+        It goes once, whatever its concurrency: that visit may lead to what the next one lacks.
         """
         joins = [node for node, queues in self.ports.items() if self._may_go_without(node, queues)]
         first = [node for node in joins if not any(self._leads_to(j, node) for j in joins)]
@@ -114,11 +118,14 @@ class Board:
             for node, queues in self.ports.items()
         ]
 
-    def _busy(self, node: int) -> bool:
-        for token in self.frontier:  # noqa: SIM110 - on every step's way, and twice as fast
+    def _has_room(self, node: int) -> bool:
+        room = self._nodes[node].concurrency
+        for token in self.frontier:
             if token.node == node:
-                return True
-        return False
+                room -= 1
+                if room == 0:
+                    return False
+        return True
 
     def _queue(self, node: int, position: int, reference: int) -> None:
         queues = self.ports.get(node) or ((),) * len(self._nodes[node].inports)

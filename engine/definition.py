@@ -87,6 +87,8 @@ class Node(msgspec.Struct, frozen=True, array_like=True):
     """The outport of plain values, and of failures that the run continues past."""
     named: bool = False
     """Whether an expression or the run's output reads this node's latest result."""
+    concurrency: int = 1
+    """How many of its visits may be pending at the same time; beyond it, messages queue."""
 
 
 class Definition(msgspec.Struct, frozen=True, array_like=True):
@@ -106,6 +108,8 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
     input_schema: Any = None
     has_output: bool = False
     output: Any = None
+    deadline: float | None = None
+    """Seconds that a whole run may take, from its start; None: as long as it likes."""
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

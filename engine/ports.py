@@ -316,6 +316,9 @@ class Platform:
     secrets: Secrets
     events: Events | None = None
     """Nobody listens where it is None, and nothing is derived."""
+    exclusive: bool = False
+    """Whether one process at a time receives messages: then nobody runs what another has claimed.
+    """
     callbacks: Callbacks | None = None
     """Where waits can be answered over HTTP; None where nobody serves it."""
     env: Mapping[str, str] = field(default_factory=dict)

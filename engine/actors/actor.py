@@ -44,6 +44,7 @@ class Actor(Generic[P, R]):
         inports: Sequence[str] | None = None,
         outports: Sequence[str] | Mapping[str, Any] | PortsOf | None = None,
         state: Any = None,
+        at_most_once: bool = False,
     ) -> None:
         if not _NAME.fullmatch(name):
             raise InvalidActor(f"actor name {name!r}: use letters, digits and . _ -")
@@ -55,10 +56,15 @@ class Actor(Generic[P, R]):
             )
         if retry is not None and (problem := retry.problem()):
             raise InvalidActor(f"actor '{name}': retry: {problem}")
+        if not isinstance(at_most_once, bool):
+            raise InvalidActor(
+                f"actor '{name}': at_most_once={at_most_once!r} must be True or False"
+            )
         self.name = name
         self.function = function
         self.retry = retry
         self.timeout = timeout
+        self.at_most_once = at_most_once
         self.signature: Signature = read_signature(function, name, inports)
         self.is_async = inspect.iscoroutinefunction(function)
         self.inports = tuple(p.name for p in self.signature.inports) or (DEFAULT_INPORT,)
@@ -79,6 +85,10 @@ class Actor(Generic[P, R]):
     def summary(self) -> str:
         """The first line of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    @property
+    def keeps_state(self) -> bool:
+        return self.state_type is not None
 
     def outports_for(self, config: Any) -> tuple[str, ...]:
         """The declared outports for this config, without the `error` port that every node has."""
@@ -216,6 +226,7 @@ def actor(
     inports: Sequence[str] | None = None,
     outports: Sequence[str] | Mapping[str, Any] | PortsOf | None = None,
     state: Any = None,
+    at_most_once: bool = False,
 ) -> Callable[[Callable[P, R]], Actor[P, R]]: ...
 
 
@@ -228,6 +239,7 @@ def actor(
     inports: Sequence[str] | None = None,
     outports: Sequence[str] | Mapping[str, Any] | PortsOf | None = None,
     state: Any = None,
+    at_most_once: bool = False,
 ) -> Actor[P, R] | Callable[[Callable[P, R]], Actor[P, R]]:
     """Make a function, async or plain, an actor.
 
@@ -235,6 +247,11 @@ def actor(
     `outports` lists the ports beside or instead of `out`, or maps them to their types, or computes
     them from the config. `state` is the type of the state kept per node; its call without
     arguments makes the first one. Plain functions run in a thread of their own.
+
+    With `at_most_once` no attempt runs twice: each is claimed before it runs, which costs a write,
+    and where its process dies, or may have, it fails with `Interrupted`, which is not retried; the
+    function may then have done its work or not. What the function itself raises is retried as the
+    policy says, as a further attempt.
 
     Raises InvalidActor at decoration for what could not work.
     """
@@ -250,6 +267,7 @@ def actor(
             inports=inports,
             outports=outports,
             state=state,
+            at_most_once=at_most_once,
         )
 
     return decorate

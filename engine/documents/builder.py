@@ -64,6 +64,7 @@ class NodeRef:
 
 class Workflow:
     """`output` is the output expression; while it is not set, the end nodes' outputs are.
+    `deadline` is seconds for a whole run.
 
     `start` names the nodes to begin with, by default those without incoming edges.
     """
@@ -76,6 +77,7 @@ class Workflow:
         *,
         description: str | None = None,
         max_steps: int | None = None,
+        deadline: float | None = None,
         on_failure: Literal["fail", "continue"] | None = None,
         metadata: Any = None,
     ) -> None:
@@ -84,6 +86,7 @@ class Workflow:
             name=name,
             description=description,
             max_steps=max_steps,
+            deadline=deadline,
             on_failure=on_failure,
             metadata=metadata,
         )
@@ -99,10 +102,14 @@ class Workflow:
         config: Mapping[str, Any] | None = None,
         retry: RetryPolicy | None = None,
         timeout: float | None = None,
+        concurrency: int | None = None,
         optional: Iterable[str] | None = None,
         metadata: Any = None,
     ) -> NodeRef:
-        """Add a node. `timeout` is seconds per attempt; `optional` are inports."""
+        """Add a node. `timeout` is seconds per attempt; `optional` are inports.
+
+        `concurrency` is how many of its visits may be under way at the same time.
+        """
         self._nodes.append(
             _given(
                 id=id,
@@ -110,6 +117,7 @@ class Workflow:
                 config=None if config is None else dict(config),
                 retry=None if retry is None else _retry(retry),
                 timeout=timeout,
+                concurrency=concurrency,
                 optional=None if optional is None else list(optional),
                 metadata=metadata,
             )

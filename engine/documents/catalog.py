@@ -20,6 +20,11 @@ class ActorSpec(Protocol):
         """Declared inports, in order; never empty. May hold ANY_PORT."""
         ...
 
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a state goes from each visit of a node to the next."""
+        ...
+
     def outports_for(self, config: Any) -> tuple[str, ...]:
         """Declared outports for this config, without the `error` port that every node has.
 

@@ -72,6 +72,13 @@ def _check_actor(node: NodeOutline, catalog: Catalog, report: Report) -> KnownNo
         fix = _fix_of_actor(node.actor, catalog, report)
         report.add((*node.path, "actor"), f"{NO_ACTOR} {shown(node.actor)}", fix)
         return KnownNode()
+    if node.concurrency > 1 and actor.keeps_state:
+        report.add(
+            (*node.path, "concurrency"),
+            f"actor {shown(actor.name)} keeps a state, which goes from each visit to the next: "
+            "visits at the same time would overwrite each other's",
+            "leave 'concurrency' out, or use an actor without state=",
+        )
     problems = actor.config_problems(node.config)
     for path, message in problems:
         report.add((*node.path, "config", *path), message)

@@ -17,37 +17,42 @@ from engine.documents.check_expressions import OPENING, texts
 from engine.documents.model import WorkflowDocument, split_end
 from engine.documents.source import Source, parse_source, plain_source, read_source
 from engine.documents.topology import cyclic, reachable
-from engine.documents.validate import MAX_NODES, checked_document
+from engine.documents.validate import DEFAULT_LIMITS, checked_document, longest_lists
 from engine.expressions import compile_value
+from engine.ports import Limits
 
 
-def load_definition(path: str | Path, catalog: Catalog, max_nodes: int = MAX_NODES) -> Definition:
+def load_definition(
+    path: str | Path, catalog: Catalog, limits: Limits = DEFAULT_LIMITS
+) -> Definition:
     """The definition in a YAML or JSON file.
 
     Raises InvalidDefinition with all problems, UnknownWorkflow for a file that cannot be read.
     """
-    return _compiled(read_source(path), catalog, max_nodes)
+    return _compiled(read_source(path, longest_lists(limits)), catalog, limits)
 
 
 def parse_definition(
-    text: str, name: str, catalog: Catalog, max_nodes: int = MAX_NODES
+    text: str, name: str, catalog: Catalog, limits: Limits = DEFAULT_LIMITS
 ) -> Definition:
     """The definition in a text; `name` stands for the file. Raises InvalidDefinition."""
-    return _compiled(parse_source(text, name), catalog, max_nodes)
+    return _compiled(parse_source(text, name, longest_lists(limits)), catalog, limits)
 
 
 def definition_of(
-    document: WorkflowDocument | Mapping[str, Any], catalog: Catalog, max_nodes: int = MAX_NODES
+    document: WorkflowDocument | Mapping[str, Any],
+    catalog: Catalog,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Definition:
     """The definition of a document that is at hand as a value. Raises InvalidDefinition."""
     value = document.plain() if isinstance(document, WorkflowDocument) else dict(document)
     name = value.get("name")
     source = plain_source(value, name if isinstance(name, str) else "document")
-    return _compiled(source, catalog, max_nodes)
+    return _compiled(source, catalog, limits)
 
 
-def _compiled(source: Source, catalog: Catalog, max_nodes: int) -> Definition:
-    return compile_document(checked_document(source, catalog, max_nodes), catalog)
+def _compiled(source: Source, catalog: Catalog, limits: Limits) -> Definition:
+    return compile_document(checked_document(source, catalog, limits), catalog)
 
 
 def compile_document(document: WorkflowDocument, catalog: Catalog) -> Definition:
@@ -94,6 +99,7 @@ def compile_document(document: WorkflowDocument, catalog: Catalog) -> Definition
             slot=slots.get(number, ONCE),
             default=_default_port(catalog[node.actor].outports_for(node.config)),
             named=node.id in named or (not document.has_output and number in last),
+            concurrency=node.concurrency,
         )
         for number, node in enumerate(document.nodes)
     )
@@ -108,6 +114,7 @@ def compile_document(document: WorkflowDocument, catalog: Catalog) -> Definition
         input_schema=document.input_schema,
         has_output=document.has_output,
         output=document.output,
+        deadline=document.deadline,
     )
 
 

@@ -16,7 +16,12 @@ from engine.definition import DEFAULT_INPORT, DEFAULT_OUTPORT, NO_RETRY, RetryPo
 SCHEMA_ID = "urn:tidestep:workflow-document"
 DEFAULT_MAX_STEPS = 10_000
 
+MAX_CONCURRENCY = 32
+"""Half of what a run may have pending by default: the messages for such a node want room, too."""
+
 _LONGEST_SECONDS = 366 * 86_400
+_LONGEST_DEADLINE = 100 * _LONGEST_SECONDS
+"""As long as a sleep."""
 
 NodeId = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_-]*$", max_length=64)]
 
@@ -93,6 +98,13 @@ class DocumentNode(_Part):
         gt=0,
         le=_LONGEST_SECONDS,
         description="Seconds that one attempt may take; not given: as the actor says",
+    )
+    concurrency: int = Field(
+        1,
+        ge=1,
+        le=MAX_CONCURRENCY,
+        description="How many of the node's visits may be under way at the same time; "
+        "1: one after the other",
     )
     optional: list[str] = Field(
         [],
@@ -177,6 +189,13 @@ class WorkflowDocument(_Part):
         ge=1,
         le=10_000_000,
         description="How many attempts a run may take; ends loops that do not end themselves",
+    )
+    deadline: float | None = Field(
+        None,
+        gt=0,
+        le=_LONGEST_DEADLINE,
+        description="Seconds that a whole run may take, from its start; not given: as many as it "
+        "needs",
     )
     metadata: Any = Field(None, description="Anything you like; the engine leaves it alone")
 

@@ -25,6 +25,7 @@ class NodeOutline:
     actor: str | None
     config: Any
     retry: dict[str, Any]
+    concurrency: int
     optional: tuple[str, ...]
 
     @property
@@ -80,6 +81,7 @@ def outline(document: dict[str, Any], broken: set[Path]) -> Outline:
             actor=node.get("actor") if usable("nodes", index, "actor") else None,
             config=node.get("config", {}),
             retry=_retry(index, node, broken),
+            concurrency=node.get("concurrency", 1) if usable("nodes", index, "concurrency") else 1,
             optional=_texts(node.get("optional")),
         )
         for index, node in members("nodes")

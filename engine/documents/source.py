@@ -7,6 +7,7 @@ on which line. What spoils only a part (a duplicate key, a date) is kept in `Sou
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path as FilePath
 from typing import Any
@@ -19,6 +20,8 @@ from engine.errors import InvalidDefinition, NotJson, UnknownWorkflow
 from engine.json_values import decode_json, encode_json
 
 MAX_BYTES = 5 << 20
+MAX_YAML_CHARACTERS = 2 << 20
+"""The largest graph fits in. Reading that much takes ten seconds or so; JSON takes one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +41,8 @@ class Source:
         return Problem(self.name, self.line(path), place_of(path, self.value), message, fix)
 
 
-def read_source(path: str | FilePath) -> Source:
-    """Read a YAML or JSON file; `.json` is always JSON.
+def read_source(path: str | FilePath, longest: Mapping[str, int] | None = None) -> Source:
+    """Read a YAML or JSON file; `.json` is always JSON. `longest` as `parse_source` has it.
 
     Raises UnknownWorkflow for a file that cannot be read, InvalidDefinition for one that can be
     read but is not a document.
@@ -62,11 +65,14 @@ def read_source(path: str | FilePath) -> Source:
         line = body.count(b"\n", 0, error.start) + 1
         message = "the file is not UTF-8 text"
         raise _refusal(name, line, message, "save it with the encoding UTF-8") from None
-    return parse_source(text, name)
+    return parse_source(text, name, longest)
 
 
-def parse_source(text: str, name: str) -> Source:
+def parse_source(text: str, name: str, longest: Mapping[str, int] | None = None) -> Source:
     """Parse YAML or JSON. `name` stands for the file in messages; its ending tells the syntax.
+
+    `longest` says how many members some of the lists may have, by field: beyond them, nothing more
+    is read.
 
     Raises InvalidDefinition.
     """
@@ -74,7 +80,7 @@ def parse_source(text: str, name: str) -> Source:
         _check_size(len(text.encode("utf-8", "surrogatepass")), name)
     text = text.removeprefix("\ufeff")
     found: list[tuple[int, Path, str, str]] = []
-    builder = TreeBuilder(lambda *problem: found.append(problem))
+    builder = TreeBuilder(lambda *problem: found.append(problem), longest or {})
     fatal: Problem | None = None
     try:
         _build(text, name, builder)
@@ -118,6 +124,12 @@ def _build(text: str, name: str, builder: TreeBuilder) -> None:
         else:
             build_json(text, builder)
             return
+    if len(text) > MAX_YAML_CHARACTERS:
+        raise Malformed(
+            1,
+            f"the file is longer than {MAX_YAML_CHARACTERS >> 20} MiB, which is too much YAML",
+            "write it as JSON, or split it into several",
+        )
     if text.strip():
         build_yaml(text, builder)
 

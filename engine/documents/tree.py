@@ -1,13 +1,16 @@
 """Builds a JSON value and remembers the line of every part, whichever syntax it is written in.
 
 The syntaxes call `begin_list`, `begin_mapping`, `key`, `scalar` and `end` in document order. It is
-here that a document's size in memory is bounded: depth, and what YAML's aliases multiply. Nothing
-recurses, and an alias shares the value that it names instead of copying it.
+here that a document's size in memory is bounded: depth, and what YAML's aliases multiply. Lists
+with a limit of their own stop the reading where they pass it, so that a graph that is too large
+costs no more than one that is not. Nothing recurses, and an alias shares the value that it names
+instead of copying it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
@@ -15,6 +18,8 @@ from engine.documents.problems import Path, shown
 from engine.json_values import MAX_DEPTH
 
 MAX_ALIASED_VALUES = 100_000
+_CHARACTERS_PER_VALUE = 32
+"""A longer text counts as several values, or a few aliases of one would fill the memory."""
 
 
 class Branch(NamedTuple):
@@ -64,6 +69,8 @@ class _Open:
     key: str | None = None
     """Of the member that comes next; None where it is to be dropped."""
     key_line: int = 0
+    most: float = math.inf
+    """How many members the list may have."""
 
 
 Report = Callable[[int, Path, str, str], None]
@@ -82,13 +89,19 @@ class TooMuch(Exception):
 
 @dataclass(slots=True)
 class TreeBuilder:
+    """`longest` are the limits of lists that are fields of the document, by the field's name."""
+
     report: Report
+    longest: Mapping[str, int] = field(default_factory=dict)
     root: Subtree | None = None
     _open: list[_Open] = field(default_factory=list)
     _aliased: int = 0
 
     def begin_list(self, line: int) -> None:
-        self._begin(_Open([], Branch(line, [])), line)
+        part = _Open([], Branch(line, []))
+        if len(self._open) == 1 and self._open[0].key is not None:
+            part.most = self.longest.get(self._open[0].key, math.inf)
+        self._begin(part, line)
 
     def begin_mapping(self, line: int) -> None:
         self._begin(_Open({}, Branch(line, {})), line)
@@ -96,6 +109,7 @@ class TreeBuilder:
     def key(self, name: str | None, line: int) -> None:
         """The key of the next value; None, for a key that was refused, drops that value."""
         top = self._open[-1]
+        top.size += len(name or "") // _CHARACTERS_PER_VALUE
         top.key, top.key_line = name, line
         if name is not None and name in top.value:
             assert isinstance(top.lines.parts, dict)
@@ -110,7 +124,8 @@ class TreeBuilder:
             top.key = None
 
     def scalar(self, value: Any, line: int) -> Subtree:
-        return self._add(Subtree(value, line, 1, 0))
+        size = 1 + len(value) // _CHARACTERS_PER_VALUE if isinstance(value, str) else 1
+        return self._add(Subtree(value, line, size, 0))
 
     def alias(self, subtree: Subtree, line: int) -> None:
         """Raises TooMuch where aliases of aliases make a small text a huge value."""
@@ -160,6 +175,8 @@ class TreeBuilder:
         top.height = max(top.height, subtree.height + 1)
         if isinstance(top.value, list):
             assert isinstance(top.lines.parts, list)
+            if len(top.value) >= top.most:
+                raise self._too_long(top, subtree.lines)
             top.value.append(subtree.value)
             top.lines.parts.append(subtree.lines)
         elif top.key is not None:
@@ -171,6 +188,12 @@ class TreeBuilder:
             top.lines.parts[top.key] = own
             top.key = None
         return subtree
+
+    def _too_long(self, part: _Open, lines: Lines) -> TooMuch:
+        line = lines if isinstance(lines, int) else lines.line
+        name = self._open[0].key or ""
+        message = f"there are more than {part.most:,} {name}, which is the limit"
+        return TooMuch(line, (name,), message, "split the workflow into several")
 
     def _too_deep(self, line: int) -> TooMuch:
         path = self.path()[:8]

@@ -21,22 +21,26 @@ from engine.documents.report import Report
 from engine.documents.source import Source
 from engine.documents.wording import report_shape
 from engine.errors import InvalidDefinition
+from engine.ports import Limits
 
-MAX_NODES = 20_000
-MAX_EDGES_PER_NODE = 10
-"""On average, over the largest graph: what bounds the edges where nodes are few."""
+DEFAULT_LIMITS = Limits()
 
 
-def validate(source: Source, catalog: Catalog, max_nodes: int = MAX_NODES) -> list[Problem]:
+def longest_lists(limits: Limits) -> dict[str, int]:
+    """The fields of a document whose length is limited."""
+    return {"nodes": limits.nodes, "edges": limits.edges}
+
+
+def validate(source: Source, catalog: Catalog, limits: Limits = DEFAULT_LIMITS) -> list[Problem]:
     """Every problem, in the order of the file; an empty list for a document that can be run."""
-    return _validate(source, catalog, max_nodes)[1]
+    return _validate(source, catalog, limits)[1]
 
 
 def checked_document(
-    source: Source, catalog: Catalog, max_nodes: int = MAX_NODES
+    source: Source, catalog: Catalog, limits: Limits = DEFAULT_LIMITS
 ) -> WorkflowDocument:
     """The document. Raises InvalidDefinition with every problem."""
-    document, problems = _validate(source, catalog, max_nodes)
+    document, problems = _validate(source, catalog, limits)
     if problems or document is None:
         raise InvalidDefinition(problems)
     return document
@@ -52,7 +56,7 @@ def shaped_document(source: Source) -> WorkflowDocument:
 
 
 def _validate(
-    source: Source, catalog: Catalog, max_nodes: int
+    source: Source, catalog: Catalog, limits: Limits
 ) -> tuple[WorkflowDocument | None, list[Problem]]:
     report = Report(source)
     if not isinstance(source.value, dict):
@@ -62,7 +66,7 @@ def _validate(
             "begin with 'name: my-workflow'",
         )
         return None, report.problems()
-    if _is_too_large(source, report, max_nodes):
+    if _is_too_large(source, report, limits):
         return None, report.problems()
     document, broken = _shape(source, report)
     sketch = outline(source.value, broken)
@@ -80,10 +84,9 @@ def _shape(source: Source, report: Report) -> tuple[WorkflowDocument | None, set
         return None, report_shape(error, report)
 
 
-def _is_too_large(source: Source, report: Report, max_nodes: int) -> bool:
-    limits = {"nodes": max_nodes, "edges": max_nodes * MAX_EDGES_PER_NODE}
+def _is_too_large(source: Source, report: Report, limits: Limits) -> bool:
     too_large = False
-    for field, limit in limits.items():
+    for field, limit in longest_lists(limits).items():
         members = source.value.get(field)
         if isinstance(members, list) and len(members) > limit:
             too_large = True

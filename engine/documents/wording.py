@@ -26,6 +26,7 @@ _ALSO_KNOWN_AS: dict[type[BaseModel], Mapping[str, str]] = {
         "inputs": "input_schema",
         "outputs": "output",
         "start_at": "start",
+        "timeout": "deadline",
     },
     DocumentNode: {
         "name": "id",
@@ -37,6 +38,9 @@ _ALSO_KNOWN_AS: dict[type[BaseModel], Mapping[str, str]] = {
         "with": "config",
         "input": "config",
         "retries": "retry",
+        "deadline": "timeout",
+        "max_concurrency": "concurrency",
+        "parallelism": "concurrency",
     },
     Edge: {"source": "from", "target": "to"},
     Retry: {"attempts": "max_attempts", "delay": "interval", "max_delay": "max_interval"},

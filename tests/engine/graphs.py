@@ -12,7 +12,8 @@ CREATED = 1_700_000_000_000
 def graph(*edges: str, start: str = "", **settings: Any) -> Definition:
     """`graph("a -> b", "a.no -> c.left")`: nodes in the order of their names' first appearance.
 
-    Every node can be activated more than once. `retry`, `optional` and `named` map ids to values.
+    Every node can be activated more than once. `retry`, `optional`, `named` and `concurrency` map
+    ids to values.
     """
     ends = [tuple(_end(text, i) for i, text in enumerate(edge.split(" -> "))) for edge in edges]
     ids = list(dict.fromkeys(part[0] for edge in ends for part in edge))
@@ -41,6 +42,7 @@ def graph(*edges: str, start: str = "", **settings: Any) -> Definition:
                 retry=settings.get("retry", {}).get(id),
                 slot=slot if settings.get("counted", True) else ONCE,
                 named=id in settings.get("named", ()),
+                concurrency=settings.get("concurrency", {}).get(id, 1),
             )
         )
     starts = start.split() if start else [id for id in ids if not inports[id]]

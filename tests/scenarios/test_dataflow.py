@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from engine.messages import decode_message
 from engine.snapshot import Status
 from tests.scenarios.world import World
-from tidestep import Context, Emit, actor
+from tidestep import Context, Emit, Retry, actor
 
 
 @actor
@@ -166,6 +168,96 @@ def test_a_serial_node_takes_its_messages_one_after_the_other(world: World) -> N
     world.sweep()
     world.work()
     assert sorted(world.view().output) == [4, 5]
+
+
+CONCURRENT = """
+name: concurrent
+nodes:
+  - {id: a, actor: transform.map, config: {}}
+  - {id: b1, actor: transform.map, config: {n: 1}}
+  - {id: b2, actor: transform.map, config: {n: 2}}
+  - {id: b3, actor: transform.map, config: {n: 3}}
+  - {id: b4, actor: transform.map, config: {n: 4}}
+  - {id: b5, actor: transform.map, config: {n: 5}}
+  - {id: m, actor: work, concurrency: 2}
+  - {id: last, actor: transform.map, config: {n: "{{ message }}"}}
+edges:
+  - {from: a, to: b1}
+  - {from: a, to: b2}
+  - {from: a, to: b3}
+  - {from: a, to: b4}
+  - {from: a, to: b5}
+  - {from: b1, to: m}
+  - {from: b2, to: m}
+  - {from: b3, to: m}
+  - {from: b4, to: m}
+  - {from: b5, to: m}
+  - {from: m, to: last}
+output: "{{ nodes.last.all | map(attribute='output.n') | list }}"
+"""
+PLACE_OF_M = 6
+
+
+def test_a_concurrent_node_takes_its_messages_in_order_and_never_more_at_a_time(
+    world: World,
+) -> None:
+    rounds: list[asyncio.Barrier] = []
+    taken: list[tuple[int, int]] = []
+
+    @actor
+    async def work(message: dict[str, int], context: Context) -> int:
+        taken.append((context.visit, message["n"]))
+        await rounds[-1].wait()  # until all of the round are running
+        return message["n"]
+
+    world.start(CONCURRENT, None, work)
+    world.step()
+    world.step()  # the five branches, in whatever order they come
+    order = [int(result.node[1:]) for result in world.history() if result.node[0] == "b"]
+    while deliveries := world.receive():
+        places = [decode_message(delivery.body).token[1] for delivery in deliveries]
+        if PLACE_OF_M in places:
+            rounds.append(asyncio.Barrier(places.count(PLACE_OF_M)))
+        world.handle_together(deliveries)
+    assert world.view().status is Status.COMPLETED
+    assert [each.parties for each in rounds] == [2, 2, 1]
+    assert sorted(taken) == list(enumerate(order, 1))
+
+
+def test_what_a_concurrent_node_sends_out_appears_as_its_visits_settle(world: World) -> None:
+    @actor
+    async def work(message: dict[str, int], context: Context) -> int:
+        return context.visit
+
+    world.start(CONCURRENT, None, work)
+    world.step()
+    world.step()
+    while deliveries := world.receive():
+        # Of what is there, the newest visit goes first.
+        for delivery in sorted(
+            deliveries, key=lambda d: decode_message(d.body).token, reverse=True
+        ):
+            world.handle(delivery)
+    settled = [result.visit for result in world.history() if result.node == "m"]
+    assert settled[0] == 2, "the second visit settled before the first"
+    assert sorted(settled) == [1, 2, 3, 4, 5]
+    assert world.view().output == settled
+
+
+def test_a_visit_in_backoff_leaves_the_other_places_of_its_node_open(world: World) -> None:
+    @actor(retry=Retry(max_attempts=2, interval=60, jitter=False))
+    async def work(message: dict[str, int], context: Context) -> int:
+        if context.visit == 1 and context.attempt == 1:
+            raise ValueError("not yet")
+        return context.visit
+
+    world.start(CONCURRENT, None, work)
+    while world.step():
+        pass
+    settled = [r.visit for r in world.history() if r.node == "m" and r.outcome == "done"]
+    assert settled == [2, 3, 4, 5], "one place is in backoff, the other went on"
+    world.work()
+    assert world.view().output == [2, 3, 4, 5, 1]
 
 
 def test_a_context_tells_the_actor_where_it_is(world: World) -> None:

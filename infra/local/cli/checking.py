@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Literal
 
@@ -10,8 +11,10 @@ from engine.definition import Definition
 from engine.documents import Problem, Source, compile_document, mermaid, parse_source, read_source
 from engine.documents.catalog import is_library_only
 from engine.documents.check_nodes import NO_ACTOR
-from engine.documents.validate import checked_document, shaped_document
+from engine.documents.validate import checked_document, longest_lists, shaped_document
 from engine.errors import InvalidDefinition
+from engine.ports import Limits
+from infra.limits import limits_from
 from infra.local.cli.exits import INVALID, OK
 from infra.local.cli.inputs import STDIN, STDIN_NAME, read_stdin
 from infra.local.cli.output import print_json, print_text, say_notes
@@ -21,7 +24,8 @@ from infra.local.cli.wording import count
 def load_workflow(file: str, actors: Registry) -> Definition:
     """Raises InvalidDefinition with all problems, UnknownWorkflow for a file that is not there."""
     try:
-        return compile_document(checked_document(_source(file), actors), actors)
+        limits = limits_from(os.environ)
+        return compile_document(checked_document(_source(file, limits), actors, limits), actors)
     except InvalidDefinition as error:
         found = (each.message for each in error.problems if isinstance(each, Problem))
         if is_library_only(actors) and any(each.startswith(NO_ACTOR) for each in found):
@@ -54,12 +58,15 @@ def validate_file(file: str, actors: Registry, *, as_json: bool) -> int:
 
 def draw(file: str, direction: Literal["TD", "LR"], *, as_json: bool) -> None:
     """Needs no actors: an unfinished workflow can be drawn too. Raises InvalidDefinition."""
-    text = mermaid(shaped_document(_source(file)), direction)
+    text = mermaid(shaped_document(_source(file, limits_from(os.environ))), direction)
     if as_json:
         print_json({"mermaid": text})
     else:
         print_text(text)
 
 
-def _source(file: str) -> Source:
-    return parse_source(read_stdin(), STDIN_NAME) if file == STDIN else read_source(file)
+def _source(file: str, limits: Limits) -> Source:
+    longest = longest_lists(limits)
+    if file == STDIN:
+        return parse_source(read_stdin(), STDIN_NAME, longest)
+    return read_source(file, longest)

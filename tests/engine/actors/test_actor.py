@@ -216,6 +216,28 @@ def test_outports_can_follow_from_the_config() -> None:
     assert spread.outports_for({"ports": ["a", "b"]}) == ("a", "b")
 
 
+def test_an_actor_runs_at_most_once_only_where_it_says_so() -> None:
+    @actor(at_most_once=True)
+    def launch() -> None: ...
+
+    @actor
+    def plan() -> None: ...
+
+    assert (launch.at_most_once, plan.at_most_once) == (True, False)
+    with pytest.raises(InvalidActor, match="at_most_once='no' must be True or False"):
+        actor("launch", at_most_once="no")(lambda: None)  # type: ignore[call-overload]
+
+
+def test_an_actor_tells_whether_it_keeps_a_state() -> None:
+    @actor(state=dict)
+    def gather(context: Context) -> None: ...
+
+    @actor
+    def plan() -> None: ...
+
+    assert (gather.keeps_state, plan.keeps_state) == (True, False)
+
+
 def test_a_context_parameter_is_given_the_context_wherever_it_stands() -> None:
     @actor
     def look(context: Context, value: int) -> None: ...

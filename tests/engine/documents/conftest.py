@@ -21,9 +21,11 @@ class FakeActor:
         inports: tuple[str, ...] = ("in",),
         outports: tuple[str, ...] = ("out",),
         needs: frozenset[str] = frozenset(),
+        keeps_state: bool = False,
     ) -> None:
         self.name = name
         self.inports = inports
+        self.keeps_state = keeps_state
         self._outports = outports
         self._needs = needs
 
@@ -44,6 +46,7 @@ def catalog() -> Catalog:
         FakeActor("switch", outports=("default",)),
         FakeActor("join", inports=("right", "left")),
         FakeActor("collect", inports=("first", "*")),
+        FakeActor("count", keeps_state=True),
     ]
     return {actor.name: actor for actor in actors}
 

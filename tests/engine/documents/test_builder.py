@@ -18,13 +18,14 @@ TEXT = """
 name: order
 description: Charge, then ship
 max_steps: 100
+deadline: 86400
 nodes:
   - id: charge
     actor: charge
     config: {amount: "{{ input.total }}"}
     retry: {max_attempts: 3, interval: 2.0}
     timeout: 30
-  - {id: ship, actor: echo}
+  - {id: ship, actor: echo, concurrency: 4}
   - {id: notify, actor: join, optional: [left]}
 edges:
   - {from: charge, to: ship}
@@ -37,7 +38,7 @@ output: "{{ nodes.notify.output }}"
 
 
 def built(catalog: Catalog) -> Workflow:
-    flow = Workflow("order", description="Charge, then ship", max_steps=100)
+    flow = Workflow("order", description="Charge, then ship", max_steps=100, deadline=86400)
     charge = flow.node(
         "charge",
         catalog["charge"],
@@ -45,7 +46,7 @@ def built(catalog: Catalog) -> Workflow:
         retry=RetryPolicy(max_attempts=3, interval=2),
         timeout=30,
     )
-    ship = flow.node("ship", "echo")
+    ship = flow.node("ship", "echo", concurrency=4)
     notify = flow.node("notify", "join", optional=["left"])
     flow.edge(charge, ship)
     flow.edge(charge.port("declined"), notify.port("left"))

@@ -8,8 +8,15 @@ from typing import Any
 import pytest
 
 from engine.definition import ONCE, Definition, RetryPolicy, encode_definition
-from engine.documents import Catalog, definition_of, load_definition, parse_definition
+from engine.documents import (
+    Catalog,
+    definition_of,
+    load_definition,
+    parse_definition,
+    parse_source,
+)
 from engine.errors import InvalidDefinition, UnknownWorkflow
+from engine.ports import Limits
 from tests.engine.documents.conftest import Compile
 
 
@@ -37,6 +44,7 @@ def test_everything_a_document_says_is_in_the_definition(compiled: Compile) -> N
         name: order
         description: not in the definition
         max_steps: 50
+        deadline: 3600
         on_failure: continue
         input_schema: {type: object}
         output: {total: "{{ nodes.join.output }}"}
@@ -48,7 +56,7 @@ def test_everything_a_document_says_is_in_the_definition(compiled: Compile) -> N
             retry: {max_attempts: 3, interval: 2, never_retry: [Declined]}
             timeout: 30
             metadata: {x: 1}
-          - {id: pack, actor: echo}
+          - {id: pack, actor: echo, concurrency: 4}
           - {id: join, actor: join, optional: [left]}
         edges:
           - {from: pay, to: pack}
@@ -58,7 +66,7 @@ def test_everything_a_document_says_is_in_the_definition(compiled: Compile) -> N
     """)
 
     pay, pack, join = definition.nodes
-    assert (definition.name, definition.max_steps) == ("order", 50)
+    assert (definition.name, definition.max_steps, definition.deadline) == ("order", 50, 3600)
     assert definition.on_failure == "continue"
     assert definition.input_schema == {"type": "object"}
     assert definition.has_output
@@ -71,6 +79,14 @@ def test_everything_a_document_says_is_in_the_definition(compiled: Compile) -> N
     assert (pack.config, pack.retry, pack.timeout) == ({}, None, None)
     assert join.inports == ("right", "left")
     assert join.optional == (1,)
+    assert [node.concurrency for node in definition.nodes] == [1, 4, 1]
+
+
+def test_what_a_document_does_not_say_is_serial_and_takes_its_time(compiled: Compile) -> None:
+    definition = compiled("name: x\nnodes: [{id: a, actor: echo}]")
+
+    assert definition.deadline is None
+    assert definition.nodes[0].concurrency == 1
 
 
 def test_inports_are_as_declared_and_others_by_name(compiled: Compile) -> None:
@@ -219,6 +235,20 @@ def test_a_value_that_is_not_json_is_refused_with_its_place(catalog: Catalog) ->
 def test_a_file_that_is_not_there_is_an_unknown_workflow(catalog: Catalog) -> None:
     with pytest.raises(UnknownWorkflow, match="no such file"):
         load_definition("nowhere.yaml", catalog)
+
+
+def test_a_graph_beyond_the_limit_is_not_even_read(catalog: Catalog, tmp_path: Path) -> None:
+    nodes = "".join(f"- {{id: n{i}, actor: echo}}\n" for i in range(3))
+    text = f"name: x\nnodes:\n{nodes}more: &broken"
+    path = tmp_path / "x.yaml"
+    path.write_text(text)
+
+    with pytest.raises(InvalidDefinition, match=r"x\.yaml:5: nodes: there are more than 2 nodes"):
+        load_definition(path, catalog, Limits(nodes=2))
+    with pytest.raises(InvalidDefinition, match=r"x\.yaml:5: nodes: there are more than 2 nodes"):
+        parse_definition(text, "x.yaml", catalog, Limits(nodes=2))
+    with pytest.raises(InvalidDefinition, match="there are 3 nodes; the limit is 2"):
+        definition_of(parse_source(text, "x.yaml").value, catalog, Limits(nodes=2))
 
 
 def test_a_chain_of_ten_thousand_nodes_compiles_with_few_counters(catalog: Catalog) -> None:

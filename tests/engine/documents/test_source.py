@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.documents import Problem, parse_source, read_source
-from engine.documents.source import MAX_BYTES
+from engine.documents.source import MAX_BYTES, MAX_YAML_CHARACTERS
 from engine.documents.tree import MAX_ALIASED_VALUES
 from engine.errors import InvalidDefinition, UnknownWorkflow
 from engine.json_values import MAX_DEPTH
@@ -172,6 +172,45 @@ def test_aliases_of_aliases_are_refused_before_they_are_expanded() -> None:
     assert f"{MAX_ALIASED_VALUES:,} values" in problem.message
     assert problem.line is not None
     assert problem.line < 10
+
+
+@pytest.mark.parametrize("anchored", ["x" * 50_000, '{? "' + "x" * 50_000 + '" : 1}'])
+def test_aliases_of_long_texts_are_refused_before_they_fill_the_memory(anchored: str) -> None:
+    text = f"a: &a {anchored if anchored[0] == '{' else repr(anchored)}\nb: ["
+
+    problem = only_problem(text + ", ".join(["*a"] * 10_000) + "]\n")
+
+    assert f"{MAX_ALIASED_VALUES:,} values" in problem.message
+    assert parse_source(text + "*a, *a]\n", "f.yaml").problems == ()
+
+
+@pytest.mark.parametrize("name", ["f.yaml", "f.json"])
+def test_reading_stops_where_a_limited_list_passes_its_limit(name: str) -> None:
+    lines = [
+        '{"name": "x",',
+        '"edges": [1, 2, 3, 4],',
+        '"more": {"nodes": [1, 2, 3]},',
+        '"nodes": [',
+    ]
+    text = "\n".join(lines)
+    longest = {"nodes": 2, "edges": 4}
+
+    assert parse_source(text + "{},\n[]]}", name, longest).problems == ()
+    with pytest.raises(InvalidDefinition) as raised:
+        parse_source(text + "{},\n[],\n3]}", name, longest)
+
+    (problem,) = raised.value.problems
+    assert isinstance(problem, Problem)
+    assert (problem.line, problem.place) == (6, "nodes")
+    assert problem.message == "there are more than 2 nodes, which is the limit"
+
+
+def test_more_yaml_than_is_read_in_a_moment_is_refused_and_json_is_not(tmp_path: Path) -> None:
+    filler = " " * (MAX_YAML_CHARACTERS + 1)
+
+    assert "too much YAML" in only_problem("a: 1" + filler).message
+    assert "too much YAML" in only_problem("{" + filler + "a: 1}").message
+    assert parse_source('{"a":' + filler + "1}", "f.yaml").value == {"a": 1}
 
 
 def test_aliases_cannot_nest_deeper_than_lists_can() -> None:

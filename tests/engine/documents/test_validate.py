@@ -10,6 +10,7 @@ import pytest
 from engine.actors import load_registry
 from engine.documents import Catalog, parse_source, validate
 from engine.documents.report import MAX_PROBLEMS
+from engine.ports import Limits
 from tests.engine.documents.conftest import Check
 
 GOOD = """\
@@ -118,6 +119,15 @@ CHANGED: list[tuple[str, str, int, str, str, str]] = [
         "a whole number, and is the number 1.5",
         "",
     ),
+    ("output: ", "deadline: 0\nout: ", 17, "deadline", "greater than 0, and is 0", "a whole run"),
+    ("output: ", "deadline: 1h\nout: ", 17, "deadline", "a number, and is the text '1h'", ""),
+    ("output: ", "deadline: 1e12\nout: ", 17, "deadline", "at most 3,162,240,000", ""),
+    ("output: ", "timeout: 5\nout: ", 17, "timeout", "no such field", "did you mean 'deadline'?"),
+    ("retry: {", "deadline: 5\n    x: {", 6, "deadline", "no such field", "mean 'timeout'?"),
+    ("retry: {", "concurrency: 0\n    x: {", 6, "concurrency", "at least 1, and is 0", "visits"),
+    ("retry: {", "concurrency: 33\n    x: {", 6, "concurrency", "at most 32, and is 33", ""),
+    ("retry: {", "concurrency: 2.5\n    x: {", 6, "concurrency", "a whole number", ""),
+    ("retry: {", "concurrency: true\n    x: {", 6, "concurrency", "and is true or false", ""),
     ("output: ", "start: shop\nout: ", 17, "start", "no node 'shop'", "did you mean 'ship'?"),
     ("output: ", "start: [charge, charge]\nout: ", 17, "start[1]", "named twice", "name it once"),
     ("output: ", "start: []\nout: ", 17, "start", "must not be empty", "node or nodes"),
@@ -394,10 +404,25 @@ def test_a_chain_of_ten_thousand_nodes_is_nothing_special(catalog: Catalog) -> N
 def test_a_graph_beyond_the_limit_is_refused_at_once(catalog: Catalog) -> None:
     source = parse_source(json.dumps(chain(11)), "f.json")
 
-    (problem,) = validate(source, catalog, max_nodes=10)
-
+    (problem,) = validate(source, catalog, Limits(nodes=10))
     assert problem.message == "there are 11 nodes; the limit is 10"
-    assert validate(source, catalog, max_nodes=11) == []
+    (problem,) = validate(source, catalog, Limits(edges=9))
+    assert problem.message == "there are 10 edges; the limit is 9"
+    assert (problem.place, problem.fix) == ("edges", "split the workflow into several")
+
+    assert validate(source, catalog, Limits(nodes=11, edges=10)) == []
+
+
+def test_an_actor_with_state_is_not_run_concurrently(check: Check) -> None:
+    text = "name: x\nnodes: [{id: a, actor: count, concurrency: 2}]"
+
+    (problem,) = check(text)
+
+    assert problem.place == "node 'a', concurrency"
+    assert "actor 'count' keeps a state" in problem.message
+    assert "leave 'concurrency' out" in problem.fix
+    assert check(text.replace("2", "1")) == []
+    assert check(text.replace("count", "echo")) == []
 
 
 def test_a_hopeless_document_ends_in_a_count(catalog: Catalog) -> None:
