@@ -20,7 +20,14 @@ from engine.actors import Registry
 from engine.actors.registry import AnyActor
 from engine.deadline import run_within
 from engine.definition import NO_RETRY, Node, RetryPolicy
-from engine.errors import AttemptTimeout, OutOfTime, PlatformError, TidestepError, UnknownActor
+from engine.errors import (
+    AttemptTimeout,
+    InvalidActor,
+    OutOfTime,
+    PlatformError,
+    TidestepError,
+    UnknownActor,
+)
 from engine.gathering import Gathering
 from engine.keeping import Keeping
 from engine.layout import RunKey
@@ -82,6 +89,11 @@ class Attempt:
         began = self._platform.clock.now()
         actor = self._actor
         try:
+            if self._node.concurrency > 1 and actor is not None and actor.state_shape is not None:
+                raise InvalidActor(
+                    f"actor '{actor.name}' keeps state, and node '{self._node.id}' allows "
+                    f"{self._node.concurrency} at a time: one would overwrite the other's"
+                )
             if actor is None:
                 raise UnknownActor(f"no actor '{self._node.actor}' is registered in this process")
             attempted = await self._call(actor, began, deadline)

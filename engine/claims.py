@@ -6,7 +6,8 @@ swept, re-injected) claims before it runs the actor, and so does a first one tha
 after `LATE_MS`, before any sweep could send the token again.
 
 What must stay true
-- Another's live claim puts the delivery off until the claim's deadline.
+- Another's live claim puts the delivery off until the claim's deadline; where one process at a time
+  receives messages, another's claim is not live.
 - An expired claim whose token is still pending is a death. With `Limits.deaths` of them the attempt
   fails with StepCrashed. An actor that must not run twice claims always, and its first death is
   Interrupted.
@@ -77,14 +78,16 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Claim).decode
 
 
-def judge(found: Claim | None, now: int, *, deaths: int, at_most_once: bool) -> Judgement:
+def judge(
+    found: Claim | None, now: int, *, deaths: int, at_most_once: bool, exclusive: bool = False
+) -> Judgement:
     """What a stored claim means for a delivery that is not its own: pure.
 
-    `deaths` is how many an attempt may die of.
+    `deaths` is how many an attempt may die of. `exclusive` says that no other process can be alive.
     """
     if found is None:
         return Free(0)
-    if found.deadline > now:
+    if found.deadline > now and not exclusive:
         return Taken(found.deadline)
     if found.execution == GIVEN_BACK:
         return Free(found.deaths)
@@ -110,9 +113,9 @@ class Claims:
         """Claim the token, and hold it for as long as the block runs.
 
         Yields Free where the claim is ours; the block must not run the actor on anything else. A
-        block that raises PlatformError has not died, and gives the claim back, unless its actor
-        must not run twice and may have run. Raises OutOfTime where waiting for a turn alone took
-        the time of the step.
+        block that raises PlatformError, or is cancelled, has not died, and gives the claim back,
+        unless its actor must not run twice and may have run. Raises OutOfTime where waiting for a
+        turn alone took the time of the step.
         """
         name = claim_item(epoch, token)
         execution = self._platform.entropy.new_id()
@@ -139,7 +142,7 @@ class Claims:
                     before = conflict.current
             try:
                 yield judgement
-            except PlatformError as error:
+            except (PlatformError, asyncio.CancelledError) as error:
                 may_have_run = at_most_once and not isinstance(error, OutOfTime)
                 if isinstance(judgement, Free) and not may_have_run:
                     await self._give_back(key, name, ours, judgement.deaths)
@@ -173,6 +176,7 @@ class Claims:
             self._platform.clock.now(),
             deaths=self._platform.limits.deaths,
             at_most_once=at_most_once,
+            exclusive=self._platform.exclusive,
         )
 
     async def _give_back(self, key: RunKey, name: str, ours: bytes, deaths: int) -> None:

@@ -67,6 +67,11 @@ async def sweep(
     return Swept(looked_at, sent, behind)
 
 
+async def sweep_run(platform: Platform, key: RunKey) -> int:
+    """Look at one run, if its time has come; how many messages were sent for it."""
+    return await _Sweeper(platform, behind=False, until=None).run(key)
+
+
 class _Sweeper:
     def __init__(self, platform: Platform, *, behind: bool, until: int | None) -> None:
         self._platform = platform

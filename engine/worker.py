@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.dead_letters import DeadLetters
@@ -45,20 +46,27 @@ class Worker:
         source: Source,
         settings: WorkerSettings = WorkerSettings(),
         dead_letters: DeadLetters | None = None,
+        dead_source: Source | None = None,
     ) -> None:
-        """Without `dead_letters`, the queue itself does away with what it cannot deliver."""
+        """`dead_source` is where a queue puts what it has given up on. Without one, deliveries
+        that were received too often are dead letters here.
+        """
         self._platform = platform
         self._dispatcher = dispatcher
         self._source = source
         self._settings = settings
         self._dead_letters = dead_letters
+        self._dead_source = dead_source
         self._running: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until `stop` is set; then let running steps end, for `stop_grace` seconds."""
         stopped = asyncio.create_task(stop.wait())
-        loops = [asyncio.create_task(self._receive())]
+        loops = [asyncio.create_task(self._receive(self._source, self._receiver))]
+        dead = self._dead_letters
+        if dead is not None and self._dead_source is not None:
+            loops.append(asyncio.create_task(self._receive(self._dead_source, lambda _: dead)))
         if self._settings.sweep_every:
             loops.append(asyncio.create_task(self._sweep()))
         try:
@@ -71,19 +79,20 @@ class Worker:
             await asyncio.gather(stopped, *loops, return_exceptions=True)
             await self._drain()
 
-    async def _receive(self) -> None:
+    async def _receive(self, source: Source, receiver: Callable[[Delivery], Receiver]) -> None:
         while True:
             while len(self._running) >= self._settings.concurrency:
                 self._room.clear()
                 await self._room.wait()
             room = self._settings.concurrency - len(self._running)
-            for delivery in await self._source.receive(room, self._settings.poll):
-                self._running.add(asyncio.create_task(self._handle(delivery)))
+            for delivery in await source.receive(room, self._settings.poll):
+                handling = self._handle(delivery, receiver(delivery), source)
+                self._running.add(asyncio.create_task(handling))
 
-    async def _handle(self, delivery: Delivery) -> None:
+    async def _handle(self, delivery: Delivery, receiver: Receiver, source: Source) -> None:
         deadline = self._platform.clock.now() + int(self._settings.step_timeout * 1000)
         try:
-            await self._receiver(delivery).handle(delivery, deadline)
+            await receiver.handle(delivery, deadline)
         except (Exception, BaseExceptionGroup) as error:
             known = isinstance(error, TidestepError)
             log.error(
@@ -92,13 +101,14 @@ class Worker:
                 exc_info=None if known else error,
             )
             delay = min(2 ** min(delivery.receives, 20), self._settings.longest_release)
-            await self._source.release(delivery, delay)
+            await source.release(delivery, delay)
         finally:
             self._running.remove(asyncio.current_task())  # type: ignore[arg-type]
             self._room.set()
 
     def _receiver(self, delivery: Delivery) -> Receiver:
-        if self._dead_letters is not None and delivery.receives > self._settings.max_receives:
+        too_often = self._dead_source is None and delivery.receives > self._settings.max_receives
+        if self._dead_letters is not None and too_often:
             return self._dead_letters
         return self._dispatcher
 

@@ -11,6 +11,9 @@ from aws_lambda_powertools.metrics import MetricUnit
 from engine.sweeper import sweep
 from functions.application import platform
 
+RESERVE_MS = 10_000
+"""Kept back of an invocation's time for the runs that are being looked at."""
+
 logger = Logger()
 metrics = Metrics()
 
@@ -18,8 +21,9 @@ metrics = Metrics()
 @metrics.log_metrics
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
     """Answers how many runs were looked at and how many messages were sent."""
-    swept = asyncio.run(sweep(platform()))
+    until = platform().clock.now() + context.get_remaining_time_in_millis() - RESERVE_MS
+    swept = asyncio.run(sweep(platform(), until=until))
     metrics.add_metric("Swept", MetricUnit.Count, swept.looked_at)
     metrics.add_metric("Resent", MetricUnit.Count, swept.sent)
-    logger.info("swept", looked_at=swept.looked_at, sent=swept.sent)
+    logger.info("swept", looked_at=swept.looked_at, sent=swept.sent, behind=swept.behind)
     return {"looked_at": swept.looked_at, "sent": swept.sent}

@@ -90,6 +90,12 @@ class Stack:
             records.append(record)
         return records
 
+    def delayed(self) -> int:
+        """How many messages wait for their delay to be over."""
+        name = "ApproximateNumberOfMessagesDelayed"
+        answer = self.sqs.get_queue_attributes(QueueUrl=self.queue_url, AttributeNames=[name])
+        return int(answer["Attributes"][name])
+
     def dispatch(self, records: list[dict[str, Any]]) -> list[str]:
         """Invoke the dispatcher; what it reports as failed stays, the rest is deleted."""
         from functions.dispatcher import handler
