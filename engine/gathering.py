@@ -139,5 +139,6 @@ class Gathering:
         node, visit = self._token.node, self._token.visit
         wait = self._head.wait(node, visit)
         ordinal = 1 if wait is None else wait.ordinal + 1
+        since = self._head.created_at // 1000
         urls = await callbacks.urls()
-        return partial(urls, WaitAddress(self._key, node, visit, ordinal))
+        return partial(urls, WaitAddress(self._key, node, visit, ordinal, since))

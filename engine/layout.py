@@ -47,12 +47,17 @@ class RunKey(msgspec.Struct, frozen=True, order=True):
 
 
 class WaitAddress(msgspec.Struct, frozen=True):
-    """One wait of one visit: `ordinal` is 1 for the visit's first."""
+    """One wait of one visit: `ordinal` is 1 for the visit's first.
+
+    `since` is when its run was created (seconds since 1970): should another run get the same id
+    one day, what was meant for the first is not for that one.
+    """
 
     key: RunKey
     node: int
     visit: int
     ordinal: int
+    since: int
 
     @property
     def id(self) -> str:

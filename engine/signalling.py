@@ -28,7 +28,7 @@ from engine.errors import (
     WaitClosed,
 )
 from engine.inbox import BY_NAME, FORMAT, Signal, encode_signal, for_wait
-from engine.json_values import encode_json
+from engine.json_values import decode_json, encode_json
 from engine.layout import (
     INBOX_PREFIX,
     RunKey,
@@ -43,6 +43,8 @@ from engine.records import head_record, token_sends
 from engine.snapshot import Head, State, Status, Token, Wait, decode_head
 from engine.timing import next_look, touched
 from engine.values import store_value
+
+_sorted = msgspec.json.Encoder(order="sorted")
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -91,16 +93,10 @@ class Signaller:
     async def answer(self, address: WaitAddress, payload: Any) -> Answered:
         """Answer one wait, once. Raises as `signal` does, and WaitClosed where it is over."""
         text = self._checked(payload)
-        signal = Signal(
-            FORMAT,
-            address.id,
-            0,
-            b"",
-            node=address.node,
-            visit=address.visit,
-            ordinal=address.ordinal,
-        )
-        return await self._send(address.key, signal, text)
+        head = await self._head(address.key)
+        if head.created_at // 1000 != address.since:
+            raise WaitClosed(f"run '{address.key.run}' is not the one that waited for this")
+        return await self._send(address.key, _answer(address), text)
 
     async def forward(
         self, key: RunKey, name: str, text: bytes, sender: str, sequence: int, id: str
@@ -208,20 +204,45 @@ class Signaller:
 
 
 def _digest(signal: Signal, text: bytes) -> bytes:
-    return hashlib.blake2b(signal.name.encode() + b"\0" + text, digest_size=16).digest()
+    """The same for payloads that differ in nothing but the order of their keys."""
+    content = _sorted.encode(decode_json(text))
+    return hashlib.blake2b(signal.name.encode() + b"\0" + content, digest_size=16).digest()
 
 
 def _must_be_open(key: RunKey, head: Head, signal: Signal, now: int) -> None:
     """Raises RunEnded or WaitClosed for a signal that nobody could ever take."""
     if head.status.terminal or head.status is Status.CLOSING:
         raise RunEnded(f"run '{key.run}' has ended ({head.status}): it takes no signals")
-    if signal.node == BY_NAME:
-        return
-    token = _waiting_for(head, signal)
-    if token is None and not _still_to_come(head, signal):
+    if signal.node != BY_NAME and not _takes(head, signal, now):
         raise WaitClosed(f"run '{key.run}': nobody waits for this answer any more")
-    if token is not None and token.due and token.due <= now:
-        raise WaitClosed(f"run '{key.run}': the time for this answer is over")
+
+
+def takes_answer(head: Head, address: WaitAddress, now: int) -> bool:
+    """Whether this wait is open or still to come, by what the head says: pure."""
+    if head.status.terminal or head.status is Status.CLOSING:
+        return False
+    if head.created_at // 1000 != address.since:
+        return False
+    return _takes(head, _answer(address), now)
+
+
+def _answer(address: WaitAddress) -> Signal:
+    return Signal(
+        FORMAT,
+        address.id,
+        0,
+        b"",
+        node=address.node,
+        visit=address.visit,
+        ordinal=address.ordinal,
+    )
+
+
+def _takes(head: Head, signal: Signal, now: int) -> bool:
+    token = _waiting_for(head, signal)
+    if token is None:
+        return _still_to_come(head, signal)
+    return not 0 < token.due <= now
 
 
 def _waiting_for(head: Head, signal: Signal) -> Token | None:

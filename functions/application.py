@@ -10,14 +10,17 @@ import os
 from functools import cache
 
 from engine.actors import Registry, load_registry
+from engine.callback_links import Callbacks
 from engine.dispatcher import Dispatcher
 from engine.ordered import OrderedJournal
-from engine.ports import Platform
+from engine.ports import Journal, Platform
 from infra.aws.client import ThreadedClients
 from infra.aws.dynamodb import DynamoStore
 from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
 from infra.aws.sqs import SqsQueue
+from infra.callbacks import callbacks_from
+from infra.limits import limits_from
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
 
@@ -28,19 +31,35 @@ def settings() -> AwsSettings:
 
 
 @cache
+def clients() -> ThreadedClients:
+    return ThreadedClients()
+
+
+@cache
+def journal() -> Journal:
+    """Runs in DynamoDB, messages on SQS."""
+    store = DynamoStore(clients().client("dynamodb"), settings().table)
+    return OrderedJournal(store, SqsQueue(clients().client("sqs"), settings().queue_url))
+
+
+@cache
+def callbacks() -> Callbacks:
+    """The keys of callbacks, and where callbacks come in. Raises Misconfigured."""
+    return callbacks_from(os.environ, journal(), SystemClock(), SystemEntropy())
+
+
+@cache
 def platform() -> Platform:
     """The engine's ports on DynamoDB, SQS and S3."""
-    chosen = settings()
-    clients = ThreadedClients()
-    store = DynamoStore(clients.client("dynamodb"), chosen.table)
-    queue = SqsQueue(clients.client("sqs"), chosen.queue_url)
     return Platform(
-        journal=OrderedJournal(store, queue),
-        blobs=S3Blobs(lambda: clients.later("s3"), chosen.bucket),
+        journal=journal(),
+        blobs=S3Blobs(lambda: clients().later("s3"), settings().bucket),
         clock=SystemClock(),
         entropy=SystemEntropy(),
         secrets=EnvironmentSecrets(os.environ),
-        env=exposed(os.environ, chosen.expose_env),
+        callbacks=callbacks(),
+        env=exposed(os.environ, settings().expose_env),
+        limits=limits_from(os.environ),
     )
 
 

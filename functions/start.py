@@ -28,7 +28,7 @@ app = APIGatewayHttpResolver()
 @cache
 def workflows() -> dict[str, Definition]:
     """The deployed definitions by name. Raises InvalidDefinition for a file that cannot run."""
-    loaded = [load_definition(path, actors()) for path in settings().workflows]
+    loaded = [load_definition(path, actors(), platform().limits) for path in settings().workflows]
     return {definition.name: definition for definition in loaded}
 
 

@@ -28,6 +28,9 @@ class SystemEntropy:
     def chance(self) -> float:
         return random.random()
 
+    def new_key(self) -> bytes:
+        return os.urandom(32)
+
 
 class EnvironmentSecrets:
     """Implements `engine.ports.Secrets`: `secrets.API_KEY` is `TIDESTEP_SECRET_API_KEY`."""

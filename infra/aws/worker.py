@@ -2,6 +2,7 @@
 
     async with aws_backend(os.environ) as backend:
         worker = backend.worker(actors)
+        await backend.signaller.signal(run_key("order-7"), "approval", {"by": "Ada"})
 
 It is what the functions put together in `functions/application.py`, on asynchronous clients: one
 process keeps hundreds of steps in flight. Importing it imports aiobotocore.
@@ -12,12 +13,18 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from engine.actors import Registry
 from engine.dead_letters import DeadLetters
 from engine.dispatcher import Dispatcher
+from engine.forking import Forker
+from engine.operating import Operator
 from engine.ordered import OrderedJournal
 from engine.ports import Events, Platform, Source
+from engine.reading import RunReader
+from engine.signalling import Signaller
+from engine.starting import Starter
 from engine.worker import Worker, WorkerSettings
 from infra.aws.aio import AsyncClients
 from infra.aws.dynamodb import DynamoStore
@@ -25,6 +32,7 @@ from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
 from infra.aws.sqs import SqsQueue
 from infra.aws.sqs_source import SqsSource
+from infra.callbacks import callbacks_from
 from infra.limits import limits_from
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
@@ -37,17 +45,38 @@ SWEEP_EVERY_S = 60.0
 """As often as the template's sweeper; two at once do no harm."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class AwsBackend:
-    """The engine's ports, and the queues as sources of deliveries.
+    """The engine's ports, the queues as sources of deliveries, and what acts on runs.
 
-    The journal acknowledges what comes from either.
+    The journal acknowledges what comes from either queue. It has no slots, for `cached_property`:
+    who acts on runs remembers the definitions that he has read.
     """
 
     platform: Platform
     source: Source
     dead_letters: Source | None
     """None where the environment does not name the dead-letter queue."""
+
+    @cached_property
+    def reader(self) -> RunReader:
+        return RunReader(self.platform)
+
+    @cached_property
+    def starter(self) -> Starter:
+        return Starter(self.platform)
+
+    @cached_property
+    def signaller(self) -> Signaller:
+        return Signaller(self.platform)
+
+    @cached_property
+    def operator(self) -> Operator:
+        return Operator(self.platform)
+
+    @cached_property
+    def forker(self) -> Forker:
+        return Forker(self.platform)
 
     def worker(self, actors: Registry, settings: WorkerSettings | None = None) -> Worker:
         chosen = replace(
@@ -75,11 +104,13 @@ async def aws_backend(
         queue = SqsQueue(sqs, chosen.queue_url, visibility_s=VISIBILITY_S)
         dead_url = chosen.dead_letter_url
         dead_letters = SqsSource(sqs, dead_url, VISIBILITY_S) if dead_url else None
+        journal, clock, entropy = OrderedJournal(store, queue), SystemClock(), SystemEntropy()
         platform = Platform(
-            journal=OrderedJournal(store, queue),
+            journal=journal,
             blobs=S3Blobs(lambda: clients.client("s3"), chosen.bucket),
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
+            clock=clock,
+            entropy=entropy,
+            callbacks=callbacks_from(environment, journal, clock, entropy),
             secrets=EnvironmentSecrets(environment),
             events=events,
             env=exposed(environment, chosen.expose_env),

@@ -1,10 +1,11 @@
 """The composition root of the embedded backend: one database file, and the engine on top of it.
 
-Many processes may visit a file, to start runs and to read them; one at a time is its worker. Both
-are opened by a context manager that closes the file again:
+Many processes may visit a file, to start runs, to read and to operate them; one at a time is its
+worker. Both are opened by a context manager that closes the file again:
 
     with visiting(path, os.environ) as embedded:
         started = await embedded.starter.start(definition, input)
+        await embedded.signaller.signal(started.key, "approval", {"by": "Ada"})
 
 What runs steps is imported by the worker alone: a visitor that lists runs is quick to start.
 """
@@ -19,11 +20,16 @@ from typing import TYPE_CHECKING
 
 from engine.ports import Events, Platform, Source
 from engine.reading import RunReader
+from infra.callbacks import callbacks_from
+from infra.limits import limits_from
 from infra.local.sqlite import SqliteVisitor, SqliteWorker
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
 if TYPE_CHECKING:
     from engine.actors import Registry
+    from engine.forking import Forker
+    from engine.operating import Operator
+    from engine.signalling import Signaller
     from engine.starting import Starter
     from engine.worker import Worker, WorkerSettings
 
@@ -34,7 +40,7 @@ EXPOSED_VARIABLE = "TIDESTEP_EXPOSE_ENV"
 
 
 class Embedded:
-    """A database file as its visitors use it: to start runs, and to read them."""
+    """A database file as its visitors use it: to start runs, to read and to operate them."""
 
     def __init__(
         self,
@@ -42,14 +48,18 @@ class Embedded:
         environment: Mapping[str, str],
         events: Events | None = None,
     ) -> None:
+        clock, entropy = SystemClock(), SystemEntropy()
         self.platform = Platform(
             journal=store.journal,
             blobs=store.blobs,
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
+            clock=clock,
+            entropy=entropy,
+            callbacks=callbacks_from(environment, store.journal, clock, entropy),
             secrets=EnvironmentSecrets(environment),
             events=events,
             env=exposed(environment, environment.get(EXPOSED_VARIABLE, "")),
+            limits=limits_from(environment),
+            exclusive=True,
         )
 
     @cached_property
@@ -61,6 +71,24 @@ class Embedded:
         from engine.starting import Starter
 
         return Starter(self.platform)
+
+    @cached_property
+    def signaller(self) -> Signaller:
+        from engine.signalling import Signaller
+
+        return Signaller(self.platform)
+
+    @cached_property
+    def operator(self) -> Operator:
+        from engine.operating import Operator
+
+        return Operator(self.platform)
+
+    @cached_property
+    def forker(self) -> Forker:
+        from engine.forking import Forker
+
+        return Forker(self.platform)
 
 
 class EmbeddedWorker(Embedded):
@@ -79,6 +107,7 @@ class EmbeddedWorker(Embedded):
         source: Source | None = None,
     ) -> Worker:
         """A worker on this file's messages, or on those of them that `source` lets through."""
+        from engine.dead_letters import DeadLetters
         from engine.dispatcher import Dispatcher
         from engine.worker import Worker, WorkerSettings
 
@@ -87,6 +116,7 @@ class EmbeddedWorker(Embedded):
             Dispatcher(self.platform, actors),
             source or self.source,
             settings or WorkerSettings(),
+            DeadLetters(self.platform, actors),
         )
 
 

@@ -9,6 +9,7 @@ import pytest
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
 
+from engine.ports import Limits
 from engine.timing import LOOK_AFTER_MS
 from infra.aws.table import TTL_ATTRIBUTE, table_definition
 
@@ -66,6 +67,21 @@ def test_the_dispatchers_loop_is_allowed(template: dict[str, Any]) -> None:
 def test_only_failed_records_of_a_batch_come_again(template: dict[str, Any]) -> None:
     event = properties(template, "DispatcherFunction")["Events"]["Steps"]["Properties"]
     assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+
+
+def test_dead_letters_have_a_consumer_that_may_send_them_again(template: dict[str, Any]) -> None:
+    consumer = properties(template, "DeadLetterFunction")
+    event = consumer["Events"]["DeadLetters"]["Properties"]
+    assert event["Queue"] == "StepDeadLetters.Arn"
+    assert event["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert consumer["RecursiveLoop"] == "Allow"
+    assert properties(template, "StepDeadLetters")["VisibilityTimeout"] >= 6 * consumer["Timeout"]
+
+
+def test_a_crashing_step_fails_before_the_queue_gives_it_up(template: dict[str, Any]) -> None:
+    """The first receipt claims nothing, each death after it is found by the next receipt."""
+    receipts = 1 + Limits().deaths + 1
+    assert properties(template, "StepQueue")["RedrivePolicy"]["maxReceiveCount"] >= 2 * receipts
 
 
 def test_dead_letters_are_kept_as_long_as_sqs_can(template: dict[str, Any]) -> None:
