@@ -151,20 +151,25 @@ class Claims:
     @asynccontextmanager
     async def claimed_late(
         self, key: RunKey, epoch: int, token: Token, deadline: int
-    ) -> AsyncIterator[None]:
-        """Claim the token if the block takes long, unless somebody else has."""
+    ) -> AsyncIterator[list[str]]:
+        """Claim the token if the block takes long, unless somebody else has.
+
+        Yields a list that the claim's name is added to once it is written.
+        """
         loop = asyncio.get_running_loop()
         late: list[asyncio.Task[None]] = []
+        written: list[str] = []
 
         async def claim() -> None:
             body = _encode(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
             item = Item(key.partition, claim_item(epoch, token), body)
             with suppress(ItemConflict, PlatformError):  # best effort: it saves a second execution
                 await self._platform.journal.swap(item, None)
+                written.append(item.name)
 
         timer = loop.call_later(LATE_MS / 1000, lambda: late.append(loop.create_task(claim())))
         try:
-            yield
+            yield written
         finally:
             timer.cancel()
             for task in late:

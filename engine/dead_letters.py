@@ -20,11 +20,11 @@ from msgspec.structs import replace
 
 from engine.actors import Registry
 from engine.attempt import Attempt
+from engine.claims import Claims, Fatal, Taken
 from engine.errors import Corrupt, Undeliverable
-from engine.layout import message_group
-from engine.messages import decode_message, encode_message
-from engine.outcomes import Settling
-from engine.ports import Delivery, Platform, RevisionConflict, Send
+from engine.layout import claim_item, message_group
+from engine.messages import Message, decode_message, encode_message
+from engine.ports import Delivery, Platform, Send
 from engine.receiving import Handled, Received, Receiver
 from engine.snapshot import Token
 
@@ -40,6 +40,7 @@ class DeadLetters(Receiver):
     def __init__(self, platform: Platform, actors: Registry) -> None:
         super().__init__(platform)
         self._actors = actors
+        self._claims = Claims(platform)
 
     async def handle(self, delivery: Delivery, deadline: int) -> Handled:
         """As `Receiver.handle`; a text that is no message of ours is kept and acknowledged."""
@@ -61,24 +62,15 @@ class DeadLetters(Receiver):
             return received.handled("sent again")
         key, head, loaded = received.key, received.head, received.loaded
         attempt = Attempt(self._platform, self._actors, key, head, loaded, token)
-        times = message.injected + 1
-        failed = attempt.failed(
-            Undeliverable(f"the queue gave its message up {times} times: see the dispatcher's logs")
-        )
-        settling = Settling(
-            token,
-            failed.outcome,
-            message.sid,
-            self._platform.clock.now(),
-            chance=self._platform.entropy.chance(),
-            policy=failed.policy,
-        )
-        try:
-            settled = await self.save(received, settling)
-        except RevisionConflict:
-            return await self._handle(received.delivery, received.deadline)
-        log.error("run %s: an attempt of node %d cannot be delivered", key.run, token.node)
-        return received.settled("failed", token, settled.head.status)
+        async with self._claims.claimed(
+            key, head.epoch, token, received.deadline, at_most_once=attempt.at_most_once
+        ) as judgement:
+            if isinstance(judgement, Taken):
+                return await self.defer(received, judgement.until)
+            error = judgement.error if isinstance(judgement, Fatal) else _undeliverable(message)
+            failed = attempt.failed(error)
+            log.error("run %s: an attempt of node %d fails: %s", key.run, token.node, error)
+            return await self.record(received, token, failed, [claim_item(head.epoch, token)])
 
     async def _keep(self, delivery: Delivery, error: Corrupt) -> Handled:
         body = delivery.body.encode()
@@ -87,3 +79,8 @@ class DeadLetters(Receiver):
         log.error("a dead letter is kept as blob %s: %s", name, error)
         await self._platform.journal.send((), delivery)
         return Handled("kept")
+
+
+def _undeliverable(message: Message) -> Undeliverable:
+    times = message.injected + 1
+    return Undeliverable(f"the queue gave its message up {times} times: see the dispatcher's logs")

@@ -21,17 +21,13 @@ from __future__ import annotations
 
 import logging
 
-from msgspec.structs import replace
-
 from engine.actors import Registry
-from engine.attempt import Attempt, Attempted
+from engine.attempt import Attempt
 from engine.claims import Claims, Fatal, Taken
 from engine.errors import Corrupt, OutOfTime
 from engine.events import executing
 from engine.layout import RunKey, claim_item
-from engine.outcomes import Settling
-from engine.plan import owned_by
-from engine.ports import Platform, RevisionConflict
+from engine.ports import Platform
 from engine.receiving import Handled, Received, Receiver
 from engine.snapshot import Token, decode_head
 from engine.timing import rate_delay
@@ -88,8 +84,8 @@ class Dispatcher(Receiver):
         key, epoch, deadline = received.key, received.head.epoch, received.deadline
         attempt = Attempt(self._platform, self._actors, key, received.head, received.loaded, token)
         if not (received.repeated or attempt.at_most_once):
-            async with self._claims.claimed_late(key, epoch, token, deadline):
-                return await self._step(received, token, attempt)
+            async with self._claims.claimed_late(key, epoch, token, deadline) as claims:
+                return await self._step(received, token, attempt, claims)
         async with self._claims.claimed(
             key, epoch, token, deadline, at_most_once=attempt.at_most_once
         ) as judgement:
@@ -98,54 +94,15 @@ class Dispatcher(Receiver):
             if isinstance(judgement, Fatal):
                 failed = attempt.failed(judgement.error)
             else:
-                return await self._step(received, token, attempt, claim_item(epoch, token))
-        return await self._record(received, token, failed, (claim_item(epoch, token),))
+                return await self._step(received, token, attempt, [claim_item(epoch, token)])
+        return await self.record(received, token, failed, [claim_item(epoch, token)])
 
     async def _step(
-        self, received: Received, token: Token, attempt: Attempt, *claims: str
+        self, received: Received, token: Token, attempt: Attempt, claims: list[str]
     ) -> Handled:
         events = self._platform.events
         if events is not None:
             now = self._platform.clock.now()
             events.publish(executing(received.key, received.loaded.definition, token, now))
         attempted = await attempt.run(received.deadline)
-        return await self._record(received, token, attempted, claims)
-
-    async def _record(
-        self, received: Received, token: Token, attempted: Attempted, claims: tuple[str, ...]
-    ) -> Handled:
-        """Settle the outcome on whatever head there is by now, as long as its token is pending."""
-        key, head, loaded = received.key, received.head, received.loaded
-        sid, clock = received.message.sid, self._platform.clock
-        settling = Settling(
-            token,
-            attempted.outcome,
-            sid,
-            clock.now(),
-            attempted.took_ms,
-            self._platform.entropy.chance(),
-            attempted.policy,
-            attempted.state,
-            attempted.effects,
-        )
-        epoch, conflicts = head.epoch, 0
-        while True:
-            try:
-                settled = await self._saver.save(
-                    key, head, loaded, settling, received.delivery, attempted.items, claims
-                )
-                break
-            except RevisionConflict as conflict:
-                conflicts += 1
-                if conflict.current is None:
-                    await self._platform.journal.send((), received.delivery)
-                    return Handled("unknown run", key.run)
-                head = decode_head(conflict.current)
-            pending = head.find(token.node, token.visit, token.attempt)
-            if pending is None or head.epoch != epoch or head.status.terminal:
-                owned = () if head.status.terminal else owned_by(head, sid, clock.now())
-                await self._saver.relay(key, head, loaded, owned, received.delivery)
-                return received.settled("lost", token, head.status, conflicts)
-            settling = replace(settling, token=pending)
-        self.publish(received, settled)
-        return received.settled("stepped", token, settled.head.status, conflicts)
+        return await self.record(received, token, attempted, claims)

@@ -112,8 +112,8 @@ def _reopened(token: Token, owner: str, now: int) -> Token:
 
 def _limit(head: Head, due: int, now: int) -> Token:
     attempt = 1 if head.limit is None else head.limit.attempt + 1
-    look_at = coarse_look(due, now)
-    return Token(RUN_LEVEL, 0, attempt, State.SLEEPING, "", look_at, due=due)
+    token = Token(RUN_LEVEL, 0, attempt, State.SLEEPING, "", coarse_look(due, now), due=due)
+    return touched(token, now) if in_reach(token, now) else token
 
 
 def _ended(head: Head, now: int) -> Head:

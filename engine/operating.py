@@ -111,10 +111,7 @@ class Operator:
             if after is head:
                 return head
             after = replace(after, rev=head.rev + 1)
-            pending = () if after.status.terminal else runnable(after, now)
-            if after.status is Status.CLOSING:
-                pending = () if after.limit is None else (after.limit,)
-            sends = token_sends(key, after, pending, now, platform.entropy.new_id)
+            sends = token_sends(key, after, runnable(after, now), now, platform.entropy.new_id)
             try:
                 await platform.journal.commit(Commit(head_record(key, after), head.rev, (), sends))
             except RevisionConflict:

@@ -21,6 +21,7 @@ from abc import ABC, abstractmethod
 import msgspec
 from msgspec.structs import replace
 
+from engine.attempt import Attempted
 from engine.ending import limit_reached
 from engine.errors import Corrupt, NewerFormat
 from engine.events import ended_event, settled_events
@@ -29,7 +30,7 @@ from engine.layout import RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message, encode_message
 from engine.outcomes import Settling
-from engine.plan import Defer, Finish, Ignore, Look, Relay, plan
+from engine.plan import Defer, Finish, Ignore, Look, Relay, owned_by, plan
 from engine.ports import Delivery, Platform, RevisionConflict, Send
 from engine.saving import Saver
 from engine.settle import Settled
@@ -157,6 +158,45 @@ class Receiver(ABC):
         )
         self.publish(received, settled)
         return settled
+
+    async def record(
+        self, received: Received, token: Token, attempted: Attempted, claims: list[str]
+    ) -> Handled:
+        """Settle the outcome on whatever head there is by now, as long as its token is pending."""
+        key, head, loaded = received.key, received.head, received.loaded
+        sid, clock = received.message.sid, self._platform.clock
+        settling = Settling(
+            token,
+            attempted.outcome,
+            sid,
+            clock.now(),
+            attempted.took_ms,
+            self._platform.entropy.chance(),
+            attempted.policy,
+            attempted.state,
+            attempted.effects,
+        )
+        epoch, conflicts = head.epoch, 0
+        while True:
+            try:
+                settled = await self._saver.save(
+                    key, head, loaded, settling, received.delivery, attempted.items, claims
+                )
+                break
+            except RevisionConflict as conflict:
+                conflicts += 1
+                if conflict.current is None:
+                    await self._platform.journal.send((), received.delivery)
+                    return Handled("unknown run", key.run)
+                head = decode_head(conflict.current)
+            pending = head.find(token.node, token.visit, token.attempt)
+            if pending is None or head.epoch != epoch or head.status.terminal:
+                owned = () if head.status.terminal else owned_by(head, sid, clock.now())
+                await self._saver.relay(key, head, loaded, owned, received.delivery)
+                return received.settled("lost", token, head.status, conflicts)
+            settling = replace(settling, token=pending)
+        self.publish(received, settled)
+        return received.settled("stepped", token, settled.head.status, conflicts)
 
     def publish(self, received: Received, settled: Settled) -> None:
         events = self._platform.events

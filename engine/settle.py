@@ -47,7 +47,7 @@ from engine.snapshot import (
     back,
     status_of,
 )
-from engine.timing import coarse_look, in_reach, next_look, wait_look
+from engine.timing import coarse_look, first_wait_look, in_reach, next_look
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -184,7 +184,7 @@ def _rule(settling: Settling, node: Node, on_failure: str, number: int) -> _Ruli
         return _Ruling(Kind.SLEPT, again=again)
     if isinstance(outcome, Waited):
         again = _again(settling, State.WAITING, Resumed.NOT, outcome.until, token.failures)
-        look_at = wait_look(outcome.until, settling.now)
+        look_at = first_wait_look(outcome.until, settling.now)
         return _Ruling(Kind.WAITED, again=replace(again, look_at=look_at))
     if isinstance(outcome, Signalled):
         again = _again(settling, State.READY, Resumed.SIGNAL, 0, token.failures)

@@ -33,6 +33,7 @@ from engine.timing import (
     QUEUE_REACH_MS,
     coarse_look,
     in_reach,
+    looked_after,
     next_look,
     wait_look,
 )
@@ -145,34 +146,31 @@ def look_after(
     head: Head, now: int, signals: Iterable[Signal] = (), *, behind: bool = False
 ) -> tuple[Head, tuple[Token, ...]]:
     """The head with the look-at times that have passed moved on, and the tokens to send: pure."""
-    limit = () if head.limit is None else (head.limit,)
-    pending = (*head.frontier, *limit)
-    moved = tuple(_moved_on(head, token, now, signals, behind=behind) for token in pending)
-    sent = tuple(
-        after
-        for before, (after, send) in zip(pending, moved, strict=True)
-        if send and not head.status.terminal
-    )
-    tokens = [after for after, _ in moved]
+    moved: dict[Token, Token] = {}
+    sent: list[Token] = []
+    for token in looked_after(head):
+        if not 0 < token.look_at <= now:
+            continue
+        moved[token], send = _moved_on(head, token, now, signals, behind=behind)
+        if send:
+            sent.append(moved[token])
     owed_look_at = head.owed_look_at
     if head.owed and owed_look_at <= now:
         owed_look_at = now + LOOK_AFTER_MS
     after = replace(
         head,
         rev=head.rev + 1,
-        frontier=tuple(tokens[: len(head.frontier)]),
-        limit=tokens[-1] if limit else None,
+        frontier=tuple(moved.get(token, token) for token in head.frontier),
+        limit=None if head.limit is None else moved.get(head.limit, head.limit),
         owed_look_at=owed_look_at,
     )
-    return replace(after, wake_at=next_look(after)), sent
+    return replace(after, wake_at=next_look(after)), tuple(sent)
 
 
 def _moved_on(
     head: Head, token: Token, now: int, signals: Iterable[Signal], *, behind: bool
 ) -> tuple[Token, bool]:
     """The token with its next look, and whether to send a message for it."""
-    if not 0 < token.look_at <= now or token.state is State.STOPPED:
-        return token, False
     if token.state is State.WAITING:
         return _wait_moved_on(head, token, now, signals)
     if token.due > now:  # its time has come into the queue's reach: not a loss, no doubling

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from engine.snapshot import Head, State, Token
+from engine.snapshot import Head, State, Status, Token
 
 QUEUE_REACH_MS = 900_000
 LOOK_AFTER_MS = 600_000
@@ -31,8 +31,13 @@ def coarse_look(due: int, now: int) -> int:
 
 
 def wait_look(due: int, now: int) -> int:
-    """When to look after a wait that times out at `due`; 0 where it never does."""
+    """When to look after a wait that has looked into its inbox; 0 where it never times out."""
     return coarse_look(due, now) if due else 0
+
+
+def first_wait_look(due: int, now: int) -> int:
+    """When to look after a wait that has yet to look into its inbox: its message may be lost."""
+    return min(coarse_look(0, now), coarse_look(due, now))
 
 
 def in_reach(token: Token, now: int) -> bool:
@@ -47,8 +52,7 @@ def in_reach(token: Token, now: int) -> bool:
 
 def runnable(head: Head, now: int) -> tuple[Token, ...]:
     """Everything pending whose message belongs on the queue: what an opened run sends."""
-    limit = () if head.limit is None else (head.limit,)
-    return tuple(token for token in (*head.frontier, *limit) if in_reach(token, now))
+    return tuple(token for token in looked_after(head) if in_reach(token, now))
 
 
 def next_look(head: Head) -> int:
@@ -56,11 +60,18 @@ def next_look(head: Head) -> int:
     if head.held:
         return 0
     looks = [head.owed_look_at] if head.owed else []
-    if not head.status.terminal:
-        looks += [t.look_at for t in head.frontier if t.look_at and t.state is not State.STOPPED]
-        if head.limit is not None:
-            looks.append(head.limit.look_at)
+    looks += [token.look_at for token in looked_after(head) if token.look_at]
     return min(looks, default=0)
+
+
+def looked_after(head: Head) -> tuple[Token, ...]:
+    """The tokens that a sweep looks after: of a run that is closing, only what ends it."""
+    if head.status.terminal:
+        return ()
+    limit = () if head.limit is None else (head.limit,)
+    if head.status is Status.CLOSING:
+        return limit
+    return (*(token for token in head.frontier if token.state is not State.STOPPED), *limit)
 
 
 def touched(token: Token, now: int) -> Token:
