@@ -22,7 +22,7 @@ from engine.actors import Registry
 from engine.attempt import Attempt
 from engine.claims import Claims, Fatal, Taken
 from engine.errors import Corrupt, Undeliverable
-from engine.layout import claim_item, message_group
+from engine.layout import message_group
 from engine.messages import Message, decode_message, encode_message
 from engine.ports import Delivery, Platform, Send
 from engine.receiving import Handled, Received, Receiver
@@ -70,7 +70,7 @@ class DeadLetters(Receiver):
             error = judgement.error if isinstance(judgement, Fatal) else _undeliverable(message)
             failed = attempt.failed(error)
             log.error("run %s: an attempt of node %d fails: %s", key.run, token.node, error)
-            return await self.record(received, token, failed, [claim_item(head.epoch, token)])
+            return await self.record(received, token, failed, [])
 
     async def _keep(self, delivery: Delivery, error: Corrupt) -> Handled:
         body = delivery.body.encode()

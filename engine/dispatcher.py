@@ -94,8 +94,11 @@ class Dispatcher(Receiver):
             if isinstance(judgement, Fatal):
                 failed = attempt.failed(judgement.error)
             else:
-                return await self._step(received, token, attempt, [claim_item(epoch, token)])
-        return await self.record(received, token, failed, [claim_item(epoch, token)])
+                # One that must not run twice stays claimed: a delivery that loaded the head before
+                # this save finds the claim still.
+                claims = [] if attempt.at_most_once else [claim_item(epoch, token)]
+                return await self._step(received, token, attempt, claims)
+        return await self.record(received, token, failed, [])
 
     async def _step(
         self, received: Received, token: Token, attempt: Attempt, claims: list[str]

@@ -87,7 +87,8 @@ def settle(
         if node.named:
             previous = number - latest.get(token.node, number)
             latest = {**latest, token.node: number}
-    board.fire(token.node)  # it may have messages queued
+    if ruling.fatal is None:
+        board.fire(token.node)  # it may have messages queued, which a retry must not find overtaken
 
     at = now - head.created_at
     entry = _entry(settling, ruling, head, number, previous)
