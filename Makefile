@@ -5,12 +5,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check lint types layers bench clean
+.PHONY: demo test soak check lint types layers bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    install, then run a real workflow to its end on this machine"
 	@echo "make test    install, then run the tests (a few minutes)"
+	@echo "make soak    simulate random workflows under faults for MINUTES=30 and longer"
 	@echo "make check   lint, types and layering"
 	@echo "make bench   what a step costs, in time, requests, bytes and capacity units"
 
@@ -23,8 +24,18 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python -m examples.order
 
+# How many simulated runs are part of the tests, and from which seed on.
+SEEDS ?= 3000
+FIRST_SEED ?= 0
+
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadscope -q
+	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FIRST_SEED)
+
+# MINUTES of simulated runs that no test has seen, then of kill -9 and of faults below the adapters.
+MINUTES ?= 30
+soak: $(READY)
+	$(BIN)/python -m tests.soak --minutes $(MINUTES) --from $$(date +%s)000
 
 check: lint types layers
 

@@ -74,10 +74,15 @@ class Attempt:
         self._node: Node = loaded.definition.nodes[token.node]
         self._actor = actors.get(self._node.actor)
         self._given = Gathering(platform, key, head, loaded, token)
+        self._called = False
 
     @property
     def at_most_once(self) -> bool:
         return self._actor is not None and self._actor.at_most_once
+
+    def called(self) -> bool:
+        """Whether the actor has been called, and may have had effects."""
+        return self._called
 
     def failed(self, error: BaseException) -> Attempted:
         """An attempt that failed with `error`, for the node's policy to decide about."""
@@ -119,6 +124,7 @@ class Attempt:
         context = await given.context(began, timeout_s) if actor.signature.context else None
         before = await given.load_state(actor, context)
         arguments = actor.arguments(messages, config, context)
+        self._called = True
         result = await self._within(timeout_s, actor, arguments)
         kept = Keeping(self._platform, self._key, self._head, self._token, given.secrets.values())
         outcome, item = await kept.outcome(actor, result, config, began)

@@ -18,7 +18,7 @@ What must stay true
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import msgspec
@@ -108,14 +108,21 @@ class Claims:
 
     @asynccontextmanager
     async def claimed(
-        self, key: RunKey, epoch: int, token: Token, deadline: int, *, at_most_once: bool
+        self,
+        key: RunKey,
+        epoch: int,
+        token: Token,
+        deadline: int,
+        *,
+        at_most_once: bool,
+        called: Callable[[], bool] = lambda: False,
     ) -> AsyncIterator[Judgement]:
         """Claim the token, and hold it for as long as the block runs.
 
         Yields Free where the claim is ours; the block must not run the actor on anything else. A
         block that raises PlatformError, or is cancelled, has not died, and gives the claim back,
-        unless its actor must not run twice and may have run. Raises OutOfTime where waiting for a
-        turn alone took the time of the step.
+        unless its actor must not run twice and has been `called`. Raises OutOfTime where waiting
+        for a turn alone took the time of the step.
         """
         name = claim_item(epoch, token)
         execution = self._platform.entropy.new_id()
@@ -142,9 +149,8 @@ class Claims:
                     before = conflict.current
             try:
                 yield judgement
-            except (PlatformError, asyncio.CancelledError) as error:
-                may_have_run = at_most_once and not isinstance(error, OutOfTime)
-                if isinstance(judgement, Free) and not may_have_run:
+            except (PlatformError, asyncio.CancelledError):
+                if isinstance(judgement, Free) and not (at_most_once and called()):
                     await self._give_back(key, name, ours, judgement.deaths)
                 raise
 

@@ -87,7 +87,12 @@ class Dispatcher(Receiver):
             async with self._claims.claimed_late(key, epoch, token, deadline) as claims:
                 return await self._step(received, token, attempt, claims)
         async with self._claims.claimed(
-            key, epoch, token, deadline, at_most_once=attempt.at_most_once
+            key,
+            epoch,
+            token,
+            deadline,
+            at_most_once=attempt.at_most_once,
+            called=attempt.called,
         ) as judgement:
             if isinstance(judgement, Taken):
                 return await self.defer(received, judgement.until)

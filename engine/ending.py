@@ -17,6 +17,7 @@ from engine.snapshot import (
     RUN_LEVEL,
     Failure,
     Head,
+    Resumed,
     State,
     Status,
     Token,
@@ -68,11 +69,11 @@ def limited(head: Head, deadline_s: float | None, now: int) -> Head:
     return replace(head, limit=_limit(head, now + round(deadline_s * 1000), now))
 
 
-def limit_reached(head: Head, now: int) -> Head:
+def limit_reached(head: Head, deadline_s: float | None, now: int) -> Head:
     """What becomes of a run whose limit is due: cancelled if it is closing, else failed."""
     if head.status is Status.CLOSING:
         return cancel(head, now)
-    text = f"the run has not ended within its deadline of {(now - head.created_at) / 1000:g} s"
+    text = f"the run has not ended within its deadline of {deadline_s:,.10g} s"
     return fail(head, Failure(DeadlineExceeded.__name__, text), -1, now)
 
 
@@ -105,9 +106,12 @@ def _reopened(token: Token, owner: str, now: int) -> Token:
             state=State.READY,
             due=0,
             failures=0,
+            resumed=token.resumed or Resumed.RETRY,
         )
     token = replace(token, owner=owner, looks=0)
-    return touched(token, now) if in_reach(token, now) else token
+    if in_reach(token, now):
+        return touched(token, now)
+    return replace(token, look_at=coarse_look(token.due, now))
 
 
 def _limit(head: Head, due: int, now: int) -> Token:

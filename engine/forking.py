@@ -15,16 +15,16 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.definition import Definition
-from engine.ending import limited
+from engine.ending import limited, reopened
 from engine.errors import Corrupt, InvalidInput, NotJson, RunExists, RunNotFound, StepNotFound
 from engine.events import Event, Type
 from engine.folding import fold
-from engine.json_values import encode_json
+from engine.json_values import decode_json, encode_json
 from engine.layout import PAGE_PREFIX, RunKey, page_item, payload_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
 from engine.outcomes import Changed, Settling
 from engine.ports import Commit, Item, Platform, RevisionConflict
-from engine.records import head_record, token_sends
+from engine.records import at_once, head_record, token_sends
 from engine.settle import settle
 from engine.snapshot import (
     STARTED,
@@ -40,7 +40,7 @@ from engine.snapshot import (
     encode_page,
     status_of,
 )
-from engine.starting import Started, first_head
+from engine.starting import Started, checked_input, first_head
 from engine.timing import next_look, runnable, touched
 from engine.values import store_value
 
@@ -78,14 +78,19 @@ class Forker:
         number = _numbered(key, loaded, entries, step)
         fork = run_key(run if run is not None else f"r{platform.entropy.new_id()}", key.tenant)
         digest = _digest(key, number, message, input)
+        existing = await platform.journal.head(fork)
+        if existing is not None:  # its pages must not be written over
+            return _again(fork, existing, digest)
         copier = _Copier(platform, key, fork)
         kept = [await copier.entry(entry) for entry in entries[: number - 1]]
         await copier.flush()
-        stored = await self._input(fork, copier, head, input)
+        stored = await self._input(fork, copier, head, loaded.definition, input)
         first = first_head(loaded.definition, head.definition, digest, stored, head.created_at)
         before, pages = _folded(first, loaded.definition, kept)
         now = platform.clock.now()
         chosen = entries[number - 1]
+        while before.epoch < chosen.epoch:  # an operator's retry led to the step
+            before = reopened(before, loaded.definition.deadline, STARTED, now)
         after, page = await self._changed(fork, before, loaded, chosen, message, now)
         pages += [page] if page is not None else []
         root = head.lineage.root if head.lineage is not None else key.run
@@ -97,16 +102,11 @@ class Forker:
     ) -> Started:
         platform = self._platform
         items = [Item(key.partition, page_item(p.first), encode_page(p)) for p in pages]
-        sends = token_sends(key, head, runnable(head, now), now, platform.entropy.new_id)
+        sends = token_sends(key, head, at_once(runnable(head, now)), now, platform.entropy.new_id)
         try:
             await platform.journal.commit(Commit(head_record(key, head), None, items, sends))
         except RevisionConflict as conflict:
-            existing = decode_head(conflict.current) if conflict.current is not None else None
-            if existing is None or existing.start_digest != digest:
-                raise RunExists(
-                    f"run '{key.run}' exists already, and is not this fork; choose another id"
-                ) from None
-            return Started(key, False, existing.status)
+            return _again(key, conflict.current, digest)
         if platform.events is not None:
             platform.events.publish(Event(Type.FORKED, key.tenant, key.run, head.workflow, now))
         return Started(key, True, head.status)
@@ -130,7 +130,10 @@ class Forker:
             token = ready
         page: Page | None = None
         for position, value in _messages(loaded.definition, token, message).items():
-            text = _json(value, "the step's message")
+            if position is None:
+                text = checked_input(loaded.definition, value, self._platform.limits.input_bytes)
+            else:
+                text = _json(value, "the step's message")
             name = payload_item("fork", self._platform.entropy.new_id())
             stored, item = await store_value(text, key.partition, name, self._platform.blobs)
             if item is not None:
@@ -146,12 +149,14 @@ class Forker:
             token = changed
         return head, page
 
-    async def _input(self, fork: RunKey, copier: _Copier, head: Head, input: Any) -> Value:
+    async def _input(
+        self, fork: RunKey, copier: _Copier, head: Head, definition: Definition, input: Any
+    ) -> Value:
         if input is UNCHANGED:
             value = await copier.value(head.input)
             await copier.flush()
             return value
-        text = _json(input, "the run's input")
+        text = checked_input(definition, input, self._platform.limits.input_bytes)
         name = payload_item("fork", self._platform.entropy.new_id())
         value, item = await store_value(text, fork.partition, name, self._platform.blobs)
         if item is not None:
@@ -263,11 +268,22 @@ def _messages(definition: Definition, token: Token, message: Any) -> Mapping[int
     return {ports.index(port): value for port, value in message.items()}
 
 
+def _again(key: RunKey, current: bytes | None, digest: bytes) -> Started:
+    """The id is taken: by the same fork, or by another run. Raises RunExists."""
+    existing = None if current is None else decode_head(current)
+    if existing is None or existing.start_digest != digest:
+        raise RunExists(f"run '{key.run}' exists already, and is not this fork; choose another id")
+    return Started(key, False, existing.status)
+
+
 def _begun(head: Head, definition: Definition, lineage: Lineage, now: int) -> Head:
     """The head of a run that begins here."""
     frontier = tuple(
         touched(replace(token, owner=STARTED, looks=0), now) for token in head.frontier
     )
+    if any(token.state is State.STOPPED for token in frontier):  # it failed in a run that closed
+        head = reopened(replace(head, frontier=frontier), definition.deadline, STARTED, now)
+        frontier = head.frontier
     head = replace(
         head,
         rev=1,
@@ -296,6 +312,9 @@ def _json(value: Any, what: str) -> bytes:
 
 
 def _digest(key: RunKey, number: int, message: Any, input: Any) -> bytes:
-    changes = [None if value is UNCHANGED else [value] for value in (message, input)]
+    changes = [
+        None if value is UNCHANGED else [decode_json(_json(value, what))]
+        for value, what in ((message, "the step's message"), (input, "the input"))
+    ]
     text = msgspec.json.encode([key.tenant, key.run, number, changes], order="sorted")
     return hashlib.blake2b(text, digest_size=16).digest()

@@ -23,8 +23,6 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     sid: str
     again: bool = False
     """Somebody may be running this token already: claim it before running it (rule 11)."""
-    wake: bool = False
-    """Sent because a signal came; the message that stands for the wait's time-out is another."""
     injected: int = 0
     """How often it has come back from the dead letters (rule 13)."""
 

@@ -7,7 +7,7 @@ the sends, with looks a minute ahead, so that a death in between loses nothing (
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import msgspec
 from msgspec.structs import replace
@@ -17,8 +17,8 @@ from engine.errors import CallerError, NothingToRetry, RunEnded, RunNotFound
 from engine.events import Event, Type
 from engine.layout import DEFAULT_TENANT, RunKey
 from engine.loaded import Definitions
-from engine.ports import Commit, Platform, RevisionConflict
-from engine.records import head_record, token_sends
+from engine.ports import Commit, Platform, RevisionConflict, RunRow
+from engine.records import at_once, head_record, token_sends
 from engine.snapshot import Head, Status, decode_head
 from engine.timing import runnable
 
@@ -26,6 +26,8 @@ log = logging.getLogger("tidestep")
 
 GRACE_S = 60.0
 """How long a graceful cancel waits for what may be running."""
+LISTED = 100
+"""Runs that a redrive asks for at first."""
 RETRIED = "retry"
 """The owner of tokens that an operator's retry made ready."""
 
@@ -85,11 +87,14 @@ class Operator:
     ) -> Redriven:
         """Retry up to `limit` of the newest runs of this status.
 
-        Of one `workflow` where it is given, and of those that failed with the error class `error`.
+        Of one `workflow` where it is given, and of those that failed with the error class `error`;
+        others do not count.
         """
         retried: list[str] = []
         refused: dict[str, str] = {}
-        for row in await self._platform.journal.runs(tenant, limit=limit, status=status):
+        async for row in self._rows(tenant, status):
+            if len(retried) + len(refused) >= limit:
+                break
             if workflow is not None and row.workflow != workflow:
                 continue
             try:
@@ -102,6 +107,20 @@ class Operator:
                 retried.append(row.key.run)
         return Redriven(tuple(retried), refused)
 
+    async def _rows(self, tenant: str, status: Status) -> AsyncIterator[RunRow]:
+        """All runs of this status, the newest first."""
+        seen: set[RunKey] = set()
+        asked = LISTED
+        while True:
+            rows = await self._platform.journal.runs(tenant, limit=asked, status=status)
+            for row in rows:
+                if row.key not in seen:
+                    seen.add(row.key)
+                    yield row
+            if len(rows) < asked:
+                return
+            asked *= 2
+
     async def _save(self, key: RunKey, change: Callable[[Head, int], Head]) -> Head:
         """Apply `change` to the head until it holds, and send what belongs on the queue then."""
         platform = self._platform
@@ -111,7 +130,9 @@ class Operator:
             if after is head:
                 return head
             after = replace(after, rev=head.rev + 1)
-            sends = token_sends(key, after, runnable(after, now), now, platform.entropy.new_id)
+            sends = token_sends(
+                key, after, at_once(runnable(after, now)), now, platform.entropy.new_id
+            )
             try:
                 await platform.journal.commit(Commit(head_record(key, after), head.rev, (), sends))
             except RevisionConflict:
@@ -150,9 +171,9 @@ def _retried(key: RunKey, head: Head, deadline_s: float | None, now: int) -> Hea
     if head.status is Status.COMPLETED:
         raise NothingToRetry(f"run '{key.run}' has completed; fork it to run a part of it again")
     if not head.frontier:
+        end = "was cancelled" if head.failure is None else f"failed ({head.failure.type})"
         raise NothingToRetry(
-            f"run '{key.run}' failed when nothing of it was left to run "
-            f"({_error_of(head)}): fork it from a step"
+            f"run '{key.run}' {end} when nothing of it was left to run: fork it from a step"
         )
     return reopened(head, deadline_s, RETRIED, now)
 

@@ -91,3 +91,5 @@ class Settling(msgspec.Struct, frozen=True):
     policy: RetryPolicy = NO_RETRY
     state: Value | None = None
     effects: tuple[Effect, ...] = ()
+    look_at: int = 0
+    """When to look after what this makes ready (ms since 1970); 0 for the usual coarse time."""

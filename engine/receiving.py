@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import msgspec
 from msgspec.structs import replace
@@ -29,13 +30,15 @@ from engine.inbox import outcome_of, read_inbox
 from engine.layout import RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message, encode_message
-from engine.outcomes import Settling
+from engine.outcomes import Expired, Settling, Signalled, Waited
+from engine.paying import Payer
 from engine.plan import Defer, Finish, Ignore, Look, Relay, owned_by, plan
-from engine.ports import Delivery, Platform, RevisionConflict, Send
+from engine.ports import Commit, Delivery, Platform, RevisionConflict, Send
+from engine.records import at_once, head_record, token_sends
 from engine.saving import Saver
 from engine.settle import Settled
-from engine.snapshot import Head, Status, Token, decode_head
-from engine.timing import QUEUE_REACH_MS
+from engine.snapshot import Head, State, Status, Token, decode_head
+from engine.timing import QUEUE_REACH_MS, in_time
 
 log = logging.getLogger("tidestep")
 
@@ -87,6 +90,7 @@ class Receiver(ABC):
         self._platform = platform
         self._definitions = Definitions(platform.journal)
         self._saver = Saver(platform)
+        self._payer = Payer(platform)
 
     @abstractmethod
     async def run(self, received: Received, token: Token) -> Handled:
@@ -123,10 +127,10 @@ class Receiver(ABC):
         decision = plan(head, message, self._platform.clock.now())
         try:
             if isinstance(decision, Ignore):
-                await self._saver.relay(key, head, loaded, (), delivery)
+                await self._done(received)
                 return received.handled(decision.reason)
             if isinstance(decision, Relay):
-                await self._saver.relay(key, head, loaded, decision.tokens, delivery)
+                await self._done(received, decision.tokens)
                 return received.handled("relayed")
             if isinstance(decision, Defer):
                 return await self.defer(received, decision.due)
@@ -146,7 +150,7 @@ class Receiver(ABC):
         body = received.delivery.body
         if received.repeated and not received.message.again:
             body = encode_message(replace(received.message, again=True))
-        delay_ms = max(0, due - self._platform.clock.now())
+        delay_ms = min(max(0, due - self._platform.clock.now()), QUEUE_REACH_MS)
         group = message_group(received.key.tenant, received.head.workflow)
         await self._platform.journal.send([Send(body, group, delay_ms)], received.delivery)
         return received.handled("deferred")
@@ -156,6 +160,7 @@ class Receiver(ABC):
         settled = await self._saver.save(
             received.key, received.head, received.loaded, settling, received.delivery
         )
+        await self._pay(replace(received, head=settled.head))
         self.publish(received, settled)
         return settled
 
@@ -176,11 +181,13 @@ class Receiver(ABC):
             attempted.state,
             attempted.effects,
         )
+        # one that waits is acknowledged once it has looked into its inbox
+        acknowledgement = None if isinstance(attempted.outcome, Waited) else received.delivery
         epoch, conflicts = head.epoch, 0
         while True:
             try:
                 settled = await self._saver.save(
-                    key, head, loaded, settling, received.delivery, attempted.items, claims
+                    key, head, loaded, settling, acknowledgement, attempted.items, claims
                 )
                 break
             except RevisionConflict as conflict:
@@ -190,12 +197,22 @@ class Receiver(ABC):
                     return Handled("unknown run", key.run)
                 head = decode_head(conflict.current)
             pending = head.find(token.node, token.visit, token.attempt)
-            if pending is None or head.epoch != epoch or head.status.terminal:
+            if (
+                pending is None
+                or pending.state is State.STOPPED  # a closing run has recorded its failure
+                or head.epoch != epoch
+                or head.status.terminal
+            ):
                 owned = () if head.status.terminal else owned_by(head, sid, clock.now())
-                await self._saver.relay(key, head, loaded, owned, received.delivery)
+                await self._done(replace(received, head=head), owned)
                 return received.settled("lost", token, head.status, conflicts)
             settling = replace(settling, token=pending)
         self.publish(received, settled)
+        received = replace(received, head=settled.head)
+        if isinstance(attempted.outcome, Waited):
+            await self._look_after_waiting(received, token)
+        else:
+            await self._pay(received)
         return received.settled("stepped", token, settled.head.status, conflicts)
 
     def publish(self, received: Received, settled: Settled) -> None:
@@ -207,26 +224,65 @@ class Receiver(ABC):
 
     async def _look(self, received: Received, token: Token) -> Handled:
         """End the wait, if its signal is there or its time is up. Raises RevisionConflict."""
-        key, head, message = received.key, received.head, received.message
-        signals = await read_inbox(self._platform.journal, key, head)
         now = self._platform.clock.now()
-        outcome = outcome_of(head, token, signals, now)
+        outcome = await self._found(received, token, now)
         if outcome is not None:
-            settled = await self.save(received, Settling(token, outcome, message.sid, now))
+            settling = Settling(token, outcome, received.message.sid, now)
+            settled = await self.save(received, settling)
             return received.settled("resumed", token, settled.head.status)
-        if message.wake or not token.due or token.due > now + QUEUE_REACH_MS:
-            await self._saver.relay(key, head, received.loaded, (), received.delivery)
-            return received.handled("waiting")
-        return await self.defer(received, token.due)
+        if in_time(token, now):
+            return await self.defer(received, token.due)
+        await self._done(received)
+        return received.handled("waiting")
+
+    async def _look_after_waiting(self, received: Received, token: Token) -> None:
+        """The token has just begun to wait: a signal may have come before, and found nobody."""
+        waiting = received.head.find(token.node, token.visit, token.attempt + 1)
+        if waiting is not None and not received.head.status.terminal:
+            now = self._platform.clock.now()
+            outcome = await self._found(received, waiting, now)
+            if isinstance(outcome, Signalled):
+                try:
+                    await self.save(received, Settling(waiting, outcome, received.message.sid, now))
+                    return
+                except RevisionConflict:  # somebody else has seen to this wait, or to another token
+                    await self._handle(received.delivery, received.deadline)
+                    return
+        await self._done(received)
+
+    async def _found(
+        self, received: Received, token: Token, now: int
+    ) -> Signalled | Expired | None:
+        signals = await read_inbox(self._platform.journal, received.key, received.head)
+        return outcome_of(received.head, token, signals, now)
+
+    async def _done(self, received: Received, tokens: Iterable[Token] = ()) -> None:
+        """Send messages for tokens that may have none, pay what is owed, and acknowledge."""
+        key, head, now = received.key, received.head, self._platform.clock.now()
+        new_id = self._platform.entropy.new_id
+        sends = token_sends(key, head, at_once(tokens), now, new_id, again=True)
+        delivery = None if head.owed else received.delivery
+        await self._platform.journal.send(sends, delivery)
+        await self._pay(received)
+
+    async def _pay(self, received: Received) -> None:
+        """Pay what the head owes, if it does, and acknowledge then."""
+        if received.head.owed:
+            key, head, definition = received.key, received.head, received.loaded.definition
+            await self._payer.pay(key, head, definition, received.delivery)
 
     async def _finish(self, received: Received) -> Handled:
         """End a run whose limit is due. Raises RevisionConflict."""
         now = self._platform.clock.now()
         key, loaded = received.key, received.loaded
         head = await self._saver.without_consumed(key, received.head)
-        after = await self._saver.save_head(
-            key, head, limit_reached(head, now), loaded, received.delivery
+        after = limit_reached(head, loaded.definition.deadline, now)
+        after = replace(after, rev=head.rev + 1)
+        delivery = None if after.owed else received.delivery
+        await self._platform.journal.commit(
+            Commit(head_record(key, after), head.rev, acknowledgement=delivery)
         )
+        await self._pay(replace(received, head=after))
         if self._platform.events is not None:
             self._platform.events.publish(ended_event(key, loaded.definition, after))
         return Handled("finished", key.run, status=after.status)

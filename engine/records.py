@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from msgspec.structs import replace
+
 from engine.layout import DEFINITION_ITEM, RunKey, definition_partition, message_group
 from engine.messages import FORMAT, Message, encode_message
 from engine.ports import HeadRecord, Item, Send
@@ -34,12 +36,8 @@ def token_sends(
     new_id: Callable[[], str],
     *,
     again: bool = False,
-    wake: bool = False,
 ) -> list[Send]:
-    """A message for each token, each with a fresh sid, delayed until the token is due.
-
-    One for a wait goes at once: it looks into the inbox, and then puts itself off.
-    """
+    """A message for each token, each with a fresh sid, delayed until the token is due."""
     group = message_group(key.tenant, head.workflow)
     return [
         Send(
@@ -51,11 +49,16 @@ def token_sends(
                     (head.epoch, token.node, token.visit, token.attempt),
                     new_id(),
                     again,
-                    wake,
                 )
             ),
             group,
-            0 if token.state is State.WAITING else max(0, token.due - now),
+            max(0, token.due - now),
         )
         for token in tokens
     ]
+
+
+def at_once(tokens: Iterable[Token]) -> list[Token]:
+    """The tokens as their messages go out when nobody knows whether somebody has looked: one for a
+    wait looks into the inbox, and then puts itself off until the wait is due."""
+    return [replace(t, due=0) if t.state is State.WAITING else t for t in tokens]

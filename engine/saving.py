@@ -1,15 +1,15 @@
-"""Save what came of a step: settle, commit, send, pay, acknowledge; one save, all backends.
+"""Save what came of a step: settle, commit, send, acknowledge; one save, all backends.
 
 What must stay true
 - A save either raises, with the delivery unacknowledged, or everything that it called for is done
   (DESIGN §4 rules 1 and 5). RevisionConflict has changed nothing.
 - What the head lists as consumed is removed from the inbox before the save that forgets it (14).
-- What the run owes to others is paid before the delivery is acknowledged (7).
+- A delivery whose run owes something is not acknowledged here: it is when that is paid (7).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -19,11 +19,10 @@ from engine.layout import RunKey, page_item
 from engine.loaded import LoadedDefinition
 from engine.outcomes import Settling
 from engine.outputs import run_output
-from engine.paying import Payer
-from engine.ports import Commit, Delivery, Item, Platform, Send
+from engine.ports import Commit, Delivery, Item, Platform
 from engine.records import head_record, token_sends
 from engine.settle import Settled, settle
-from engine.snapshot import Failure, Head, Token, encode_page
+from engine.snapshot import Failure, Head, encode_page
 
 
 class Saver:
@@ -31,7 +30,6 @@ class Saver:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._payer = Payer(platform)
 
     async def save(
         self,
@@ -39,11 +37,14 @@ class Saver:
         head: Head,
         loaded: LoadedDefinition,
         settling: Settling,
-        delivery: Delivery,
+        acknowledgement: Delivery | None = None,
         items: Sequence[Item] = (),
         drops: Sequence[str] = (),
     ) -> Settled:
-        """Settle on `head` and save. Raises RevisionConflict, with nothing changed."""
+        """Settle on `head` and save. Raises RevisionConflict, with nothing changed.
+
+        A run that owes something is not done with: nothing is acknowledged then.
+        """
         head = await self.without_consumed(key, head)
         settled = settle(head, loaded.definition, settling, self._platform.limits.frontier)
         written = list(items)
@@ -53,58 +54,13 @@ class Saver:
         if settled.quiescent:
             settled = await self._end(key, loaded, settled, settling.now, written)
         after = settled.head
-        sends = self._sends(key, after, settled.ready, settling.now)
-        await self._commit(key, head, after, loaded, delivery, written, sends, drops)
-        return settled
-
-    async def save_head(
-        self,
-        key: RunKey,
-        head: Head,
-        after: Head,
-        loaded: LoadedDefinition,
-        delivery: Delivery,
-    ) -> Head:
-        """Save a head that no outcome has led to. Raises RevisionConflict, with nothing changed."""
-        after = replace(after, rev=head.rev + 1)
-        await self._commit(key, head, after, loaded, delivery)
-        return after
-
-    async def relay(
-        self,
-        key: RunKey,
-        head: Head,
-        loaded: LoadedDefinition,
-        tokens: Iterable[Token],
-        delivery: Delivery,
-    ) -> None:
-        """Send messages for tokens that may have none, pay what is owed, and acknowledge."""
-        now = self._platform.clock.now()
-        sends = self._sends(key, head, tokens, now, again=True)
-        if head.owed:
-            await self._platform.journal.send(sends)
-            await self._payer.pay(key, head, loaded.definition, delivery)
-        else:
-            await self._platform.journal.send(sends, delivery)
-
-    async def _commit(
-        self,
-        key: RunKey,
-        head: Head,
-        after: Head,
-        loaded: LoadedDefinition,
-        delivery: Delivery,
-        items: Sequence[Item] = (),
-        sends: Sequence[Send] = (),
-        drops: Sequence[str] = (),
-    ) -> None:
-        record = head_record(key, after)
-        acknowledged = None if after.owed else delivery
+        new_id = self._platform.entropy.new_id
+        sends = token_sends(key, after, settled.ready, settling.now, new_id)
+        acknowledged = None if after.owed else acknowledgement
         await self._platform.journal.commit(
-            Commit(record, head.rev, items, sends, drops, acknowledged)
+            Commit(head_record(key, after), head.rev, written, sends, drops, acknowledged)
         )
-        if after.owed:
-            await self._payer.pay(key, after, loaded.definition, delivery)
+        return settled
 
     async def without_consumed(self, key: RunKey, head: Head) -> Head:
         """The head as it may be saved once what it has consumed is gone."""
@@ -130,9 +86,3 @@ class Saver:
         if item is not None:
             items.append(item)
         return replace(settled, head=complete(settled.head, output, now))
-
-    def _sends(
-        self, key: RunKey, head: Head, tokens: Iterable[Token], now: int, *, again: bool = False
-    ) -> list[Send]:
-        new_id = self._platform.entropy.new_id
-        return token_sends(key, head, tokens, now, new_id, again=again)

@@ -30,7 +30,7 @@ async def expression_scope(
     from engine.expressions import Scope
 
     chains: dict[str, list[int]] = {}
-    for node in names.nodes | names.all_of:
+    for node in sorted(names.nodes | names.all_of):  # the same requests in every process
         number = head.latest.get(loaded.numbers.get(node, -1))
         if number is not None:
             whole = node in names.all_of

@@ -47,7 +47,7 @@ from engine.snapshot import (
     back,
     status_of,
 )
-from engine.timing import coarse_look, first_wait_look, in_reach, next_look
+from engine.timing import coarse_look, first_wait_look, in_reach, in_time, next_look
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -75,7 +75,7 @@ def settle(
     """The state after `settling`. Its token must be pending in `head`."""
     token, now = settling.token, settling.now
     node = definition.nodes[token.node]
-    board = Board(head, definition, _activation(settling.sid, now))
+    board = Board(head, definition, _activation(settling))
     board.remove(token)
     number = head.next_number
     ruling = _rule(settling, node, definition.on_failure, number)
@@ -128,7 +128,7 @@ def settle(
         at_fault = token.node if ruling.fatal is not None else -1
         return Settled(fail(after, failure, at_fault, now), number, page, (), False)
     after = replace(after, wake_at=next_look(after))
-    ready = tuple([t for t in board.ready if in_reach(t, now)])
+    ready = tuple([t for t in board.ready if _has_message(t, now)])
     return Settled(after, number, page, ready, quiescent)
 
 
@@ -148,15 +148,21 @@ def failure_value(node: str, entry: Entry) -> bytes:
     )
 
 
-def _activation(sid: str, now: int) -> Activate:
+def _has_message(token: Token, now: int) -> bool:
+    """Whether a message goes out for what is ready. Whoever settles a wait looks into the inbox
+    himself: its message stands for the time-out."""
+    return in_reach(token, now) and (token.state is not State.WAITING or in_time(token, now))
+
+
+def _activation(settling: Settling) -> Activate:
     def activate(node: int, visit: int, inputs: tuple[int, ...]) -> Token:
         return Token(
             node=node,
             visit=visit,
             attempt=1,
             state=State.READY,
-            owner=sid,
-            look_at=coarse_look(0, now),
+            owner=settling.sid,
+            look_at=settling.look_at or coarse_look(0, settling.now),
             inputs=inputs,
         )
 
@@ -184,7 +190,9 @@ def _rule(settling: Settling, node: Node, on_failure: str, number: int) -> _Ruli
         again = _again(settling, State.SLEEPING, Resumed.SLEPT, outcome.until, token.failures)
         return _Ruling(Kind.SLEPT, again=again)
     if isinstance(outcome, Waited):
-        again = _again(settling, State.WAITING, Resumed.NOT, outcome.until, token.failures)
+        # a recorded distance of 0 says that there is no time-out
+        until = outcome.until - (outcome.until == settling.now)
+        again = _again(settling, State.WAITING, Resumed.NOT, until, token.failures)
         look_at = first_wait_look(outcome.until, settling.now)
         return _Ruling(Kind.WAITED, again=replace(again, look_at=look_at))
     if isinstance(outcome, Signalled):
@@ -220,7 +228,7 @@ def _again(settling: Settling, state: State, resumed: Resumed, due: int, failure
         attempt=settling.token.attempt + 1,
         state=state,
         owner=settling.sid,
-        look_at=coarse_look(due, settling.now),
+        look_at=settling.look_at or coarse_look(due, settling.now),
         due=due,
         failures=failures,
         looks=0,
@@ -254,7 +262,7 @@ def _waits(head: Head, settling: Settling, ruling: _Ruling, number: int) -> tupl
 def _owing(head: Head, effects: Sequence[Effect], number: int, now: int) -> Head:
     """The head with what this result owes to others, in the order in which it was asked for."""
     owed = tuple(
-        Owed(f"{number}.{place}", each.receiver, number << 8 | place, each.name, each.value)
+        Owed(f"{number}.{place}", each.receiver, number << 16 | place, each.name, each.value)
         for place, each in enumerate(effects)
     )
     look_at = head.owed_look_at if head.owed else coarse_look(0, now)
@@ -274,7 +282,7 @@ def _entry(settling: Settling, ruling: _Ruling, head: Head, number: int, previou
     port = ruling.port
     value: Value = b""
     wait = ruling.again.due - settling.now if ruling.again is not None and ruling.again.due else 0
-    if isinstance(outcome, Done | Changed):
+    if isinstance(outcome, Done):
         value = outcome.value
     elif isinstance(outcome, Waited):
         port = outcome.name
@@ -283,7 +291,7 @@ def _entry(settling: Settling, ruling: _Ruling, head: Head, number: int, previou
     elif isinstance(outcome, Expired):
         port = _wait_name(head, token)
     elif isinstance(outcome, Changed):
-        port = str(outcome.position)
+        port, value = str(outcome.position), outcome.value
     return Entry(
         node=token.node,
         visit=token.visit,

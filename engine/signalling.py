@@ -1,25 +1,34 @@
-"""Send a signal to a run: stored durably, remembered by its id, and then the run is woken.
+"""Send a signal to a run: stored durably, remembered by its id, and then given to who waits.
 
 What must stay true (DESIGN §4 rule 14)
-- The signal and the memory of its id are written in one transaction, before anybody is woken and
-  before the caller is answered. The same id with the same content gets the first answer, and wakes
-  again; with other content it is a conflict.
-- Whoever waits is found after the signal is stored, and the head is saved with a look at the wait
-  a minute ahead: a time-out that is being decided at the same moment conflicts, and looks again.
+- The signal and the memory of its id are written in one transaction, before any wait ends by it and
+  before the caller is answered. The same id with the same content gets the first answer, and the
+  waits are looked at again; with other content it is a conflict.
+- Whoever waits is found after the signal is stored. Who begins to wait looks into the inbox after
+  that is stored. So one of the two finds the other.
+- A wait ends by a save of the head, here as in a delivery: a time-out that is being decided at the
+  same moment conflicts, and looks again. No message stands behind this save, and so what it makes
+  ready is looked after a minute later.
+- Every wait that could take the signal is given its due: what a wait takes may be an older signal,
+  which leaves this one for another wait.
 - A wait that is over takes no more signals, and says so.
 """
 
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from engine.definition import Definition
 from engine.errors import (
+    Corrupt,
     InboxFull,
     InvalidInput,
+    NewerFormat,
     NotJson,
     PayloadTooLarge,
     RunEnded,
@@ -27,7 +36,16 @@ from engine.errors import (
     SignalConflict,
     WaitClosed,
 )
-from engine.inbox import BY_NAME, FORMAT, Signal, encode_signal, for_wait
+from engine.events import settled_events
+from engine.inbox import (
+    BY_NAME,
+    FORMAT,
+    Signal,
+    encode_signal,
+    for_wait,
+    outcome_of,
+    read_inbox,
+)
 from engine.json_values import decode_json, encode_json
 from engine.layout import (
     INBOX_PREFIX,
@@ -38,10 +56,13 @@ from engine.layout import (
     signal_item,
     signal_name,
 )
-from engine.ports import Commit, Item, ItemConflict, Platform, RevisionConflict
-from engine.records import head_record, token_sends
+from engine.loaded import Definitions
+from engine.outcomes import Settling, Signalled
+from engine.ports import Item, ItemConflict, Platform, RevisionConflict
+from engine.saving import Saver
+from engine.settle import Settled
 from engine.snapshot import Head, State, Status, Token, Wait, decode_head
-from engine.timing import next_look, touched
+from engine.timing import API_LOOK_MS
 from engine.values import store_value
 
 _sorted = msgspec.json.Encoder(order="sorted")
@@ -69,6 +90,8 @@ class Signaller:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
+        self._saver = Saver(platform)
+        self._definitions = Definitions(platform.journal)
         self._last_at = 0
 
     async def signal(
@@ -125,7 +148,7 @@ class Signaller:
         if remembered is None:
             _must_be_open(key, head, signal, self._platform.clock.now())
             await self._must_have_room(key)
-            remembered = await self._store(key, signal, text, digest)
+            remembered, created = await self._store(key, signal, text, digest)
         if remembered.digest != digest:
             raise SignalConflict(
                 f"run '{key.run}': this signal was sent before, with another content"
@@ -133,7 +156,10 @@ class Signaller:
         await self._wake(key, signal, remembered)
         return Answered(signal.id, remembered.at, created)
 
-    async def _store(self, key: RunKey, signal: Signal, text: bytes, digest: bytes) -> _Remembered:
+    async def _store(
+        self, key: RunKey, signal: Signal, text: bytes, digest: bytes
+    ) -> tuple[_Remembered, bool]:
+        """What is remembered of the signal, and whether it is this one that was stored."""
         platform = self._platform
         at = self._last_at = max(platform.clock.now(), self._last_at + 1)
         name = payload_item(signal.id, platform.entropy.new_id())
@@ -146,28 +172,42 @@ class Signaller:
         try:
             await platform.journal.swap(marker, None, also)
         except ItemConflict as conflict:  # somebody else was quicker, or our own write timed out
-            return msgspec.msgpack.decode(conflict.current or b"", type=_Remembered)
-        return remembered
+            winner = _recalled(key, conflict.current or b"")
+            return winner, winner == remembered
+        return remembered, True
 
     async def _wake(self, key: RunKey, signal: Signal, remembered: _Remembered) -> None:
-        """Have whoever waits for it look. Raises WaitClosed where nobody ever will."""
-        journal = self._platform.journal
+        """End the waits that can take what lies in the inbox; theirs are the signals from now on.
+
+        A time-out that is being decided at the same moment conflicts, and looks again. Raises
+        WaitClosed where nobody waits for this answer any more.
+        """
         while True:
             head = await self._head(key)
-            now = self._platform.clock.now()
-            token = _waiting_for(head, signal)
-            if token is None or head.status.terminal:
+            tokens = _waiting_for(head, signal)
+            if not tokens or head.status.terminal or head.status is Status.CLOSING:
                 await self._must_be_taken(key, head, signal, remembered)
                 return
-            woken = replace(head, rev=head.rev + 1, frontier=_touched(head, token, now))
-            woken = replace(woken, wake_at=next_look(woken))
-            new_id = self._platform.entropy.new_id
-            sends = token_sends(key, woken, [token], now, new_id, wake=True)
-            try:
-                await journal.commit(Commit(head_record(key, woken), head.rev, sends=sends))
+            signals = await read_inbox(self._platform.journal, key, head)
+            now = self._platform.clock.now()
+            for token in tokens:
+                outcome = outcome_of(head, token, signals, now)
+                if isinstance(outcome, Signalled):
+                    break
+            else:
                 return
-            except RevisionConflict:
-                continue
+            loaded = await self._definitions.get(key.tenant, head.definition)
+            sid, look_at = self._platform.entropy.new_id(), now + API_LOOK_MS
+            settling = Settling(token, outcome, sid, now, look_at=look_at)
+            with suppress(RevisionConflict):
+                settled = await self._saver.save(key, head, loaded, settling)
+                self._publish(key, loaded.definition, settled)
+
+    def _publish(self, key: RunKey, definition: Definition, settled: Settled) -> None:
+        events = self._platform.events
+        if events is not None:
+            for event in settled_events(key, definition, settled, settled.head.tail[-1]):
+                events.publish(event)
 
     async def _must_be_taken(
         self, key: RunKey, head: Head, signal: Signal, remembered: _Remembered
@@ -200,7 +240,18 @@ class Signaller:
     async def _remembered(self, key: RunKey, id: str) -> _Remembered | None:
         name = signal_item(id)
         found = await self._platform.journal.items(key.partition, [name])
-        return msgspec.msgpack.decode(found[name], type=_Remembered) if name in found else None
+        return _recalled(key, found[name]) if name in found else None
+
+
+def _recalled(key: RunKey, body: bytes) -> _Remembered:
+    """Raises NewerFormat or Corrupt."""
+    try:
+        remembered = msgspec.msgpack.decode(body, type=_Remembered)
+    except msgspec.DecodeError as error:
+        raise Corrupt(f"run '{key.run}': what is remembered of a signal: {error}") from error
+    if remembered.format > FORMAT:
+        raise NewerFormat(f"run '{key.run}' remembers a signal in format {remembered.format}")
+    return remembered
 
 
 def _digest(signal: Signal, text: bytes) -> bytes:
@@ -239,19 +290,17 @@ def _answer(address: WaitAddress) -> Signal:
 
 
 def _takes(head: Head, signal: Signal, now: int) -> bool:
-    token = _waiting_for(head, signal)
-    if token is None:
+    tokens = _waiting_for(head, signal)
+    if not tokens:
         return _still_to_come(head, signal)
-    return not 0 < token.due <= now
+    return not any(0 < token.due <= now for token in tokens)
 
 
-def _waiting_for(head: Head, signal: Signal) -> Token | None:
-    """The token whose wait may take the signal."""
-    for token in head.frontier:
-        wait = head.wait(token.node, token.visit)
-        if token.state is State.WAITING and wait is not None and for_wait(signal, wait):
-            return token
-    return None
+def _waiting_for(head: Head, signal: Signal) -> list[Token]:
+    """The tokens whose waits may take the signal."""
+    waiting = [token for token in head.frontier if token.state is State.WAITING]
+    waits = [(token, head.wait(token.node, token.visit)) for token in waiting]
+    return [token for token, wait in waits if wait is not None and for_wait(signal, wait)]
 
 
 def _still_to_come(head: Head, signal: Signal) -> bool:
@@ -264,7 +313,3 @@ def _still_to_come(head: Head, signal: Signal) -> bool:
 
 def _begun(wait: Wait | None) -> int:
     return 0 if wait is None else wait.ordinal
-
-
-def _touched(head: Head, token: Token, now: int) -> tuple[Token, ...]:
-    return tuple(touched(each, now) if each is token else each for each in head.frontier)

@@ -133,7 +133,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
     epoch: int
     kind: Kind
     port: str
-    """The port that the message went out of; of a wait's entries, the name that it waits for."""
+    """The port that the message went out of; of a wait's entries, the name that it waits for; of
+    CHANGED, the position of the inport."""
     owner: str
     inputs: tuple[int, ...]
     """For each connected inport, how many results back its message lies; or RUN_INPUT, ABSENT."""

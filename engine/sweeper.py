@@ -26,13 +26,13 @@ from engine.layout import WAKE_SHARDS, RunKey
 from engine.loaded import Definitions
 from engine.paying import Payer
 from engine.ports import Commit, Platform, RevisionConflict
-from engine.records import head_record, token_sends
+from engine.records import at_once, head_record, token_sends
 from engine.snapshot import Head, State, Token, decode_head
 from engine.timing import (
     LOOK_AFTER_MS,
-    QUEUE_REACH_MS,
     coarse_look,
     in_reach,
+    in_time,
     looked_after,
     next_look,
     wait_look,
@@ -120,7 +120,7 @@ class _Sweeper:
             for send in token_sends(
                 key,
                 after,
-                [token],
+                at_once([token]),
                 now,
                 self._platform.entropy.new_id,
                 again=token.due <= now,
@@ -187,7 +187,7 @@ def _wait_moved_on(
     wait = head.wait(token.node, token.visit)
     if 0 < token.due <= now or (wait and any(for_wait(signal, wait) for signal in signals)):
         return _doubled(token, now), True
-    return replace(token, look_at=wait_look(token.due, now)), 0 < token.due <= now + QUEUE_REACH_MS
+    return replace(token, look_at=wait_look(token.due, now)), in_time(token, now)
 
 
 def _doubled(token: Token, now: int) -> Token:

@@ -50,6 +50,11 @@ def in_reach(token: Token, now: int) -> bool:
     return token.state is not State.STOPPED and token.due <= now + QUEUE_REACH_MS
 
 
+def in_time(token: Token, now: int) -> bool:
+    """Whether a wait's time-out is within the queue's reach."""
+    return 0 < token.due <= now + QUEUE_REACH_MS
+
+
 def runnable(head: Head, now: int) -> tuple[Token, ...]:
     """Everything pending whose message belongs on the queue: what an opened run sends."""
     return tuple(token for token in looked_after(head) if in_reach(token, now))
@@ -85,7 +90,7 @@ def rate_delay(head: Head, steps_per_minute: int, now: int) -> int:
 
     It may take `steps_per_minute` at once, and as many again for every minute since it began.
     """
-    over = head.steps - steps_per_minute
-    if over < 0:
+    over = head.steps + 1 - steps_per_minute
+    if over <= 0:
         return 0
     return max(0, head.created_at + over * 60_000 // steps_per_minute - now)

@@ -17,7 +17,7 @@ from engine.keys import KeyRing
 from engine.layout import WaitAddress, run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Limits, Platform
-from engine.snapshot import State, Status, Token, Wait, decode_head
+from engine.snapshot import Kind, State, Status, Token, Wait, decode_head
 from tests.clock import ManualClock
 from tests.engine.waiting import ADDRESS, APPROVE, KEY, SINCE, change_head, write_waiting_run
 from tests.scenarios.world import CountingEntropy, FixedSecrets
@@ -71,13 +71,15 @@ class Desk:
         self.do(change_head(self.journal, **changes))
 
     def stored(self) -> list[bytes]:
-        """The payloads that lie in the run's inbox."""
+        """The payloads that were recorded, or lie in the run's inbox."""
 
         async def read() -> list[bytes]:
             body = await self.journal.head(KEY)
             assert body is not None
-            inbox = await read_inbox(self.journal, KEY, decode_head(body))
-            return [signal.value for _, signal in inbox if isinstance(signal.value, bytes)]
+            head = decode_head(body)
+            taken = [entry.value for entry in head.tail if entry.kind is Kind.SIGNALLED]
+            inbox = [signal.value for _, signal in await read_inbox(self.journal, KEY, head)]
+            return [value for value in taken + inbox if isinstance(value, bytes)]
 
         return self.do(read())
 
