@@ -119,10 +119,11 @@ def settled_events(
 
 def ended_event(key: RunKey, definition: Definition, head: Head) -> Event:
     """What the end of a run, whose head is terminal, meant."""
+    began = head.created_at if head.lineage is None else head.lineage.at
     return _about(key, definition)(
         type=_ENDED[head.status],
         at=head.ended_at,
-        took_ms=head.ended_at - head.created_at,
+        took_ms=head.ended_at - began,
         error=_text(head.failure),
     )
 

@@ -22,6 +22,7 @@ from engine.snapshot import (
     Kind,
     State,
     Status,
+    Token,
     Value,
     back,
     decode_head,
@@ -32,17 +33,33 @@ from engine.values import Values
 
 
 class PendingView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A token that has not settled. `due` is ms since 1970."""
+    """A token that has not settled. `due` is ms since 1970; of a wait, when it times out, if ever.
+
+    `signal` is the name of the signal that a wait is for.
+    """
 
     node: str
     visit: int
     attempt: int
     state: str
     due: int = 0
+    signal: str = ""
+
+
+class ForkedFrom(msgspec.Struct, frozen=True):
+    """Where a fork comes from: before which step of which run, and the first run of its line."""
+
+    run: str
+    step: int
+    root: str
 
 
 class RunView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A run as its head tells it. Times are ms since 1970."""
+    """A run as its head tells it. Times are ms since 1970.
+
+    `created_at` is when it was started or, if it is a fork, forked; `ends_by` is when its deadline,
+    or the grace of its cancel, ends it.
+    """
 
     run: str
     tenant: str
@@ -58,10 +75,15 @@ class RunView(msgspec.Struct, frozen=True, omit_defaults=True):
     output: Any = msgspec.UNSET
     error: dict[str, str] | None = None
     pending: tuple[PendingView, ...] = ()
+    ends_by: int = 0
+    forked_from: ForkedFrom | None = None
 
 
 class ResultView(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One entry of the history. `at` and `due` are ms since 1970, `took_ms` the attempt's."""
+    """One entry of the history. `at` and `due` are ms since 1970, `took_ms` the attempt's.
+
+    `port` is the outport that a message went out of, `signal` what a wait was for.
+    """
 
     number: int
     node: str
@@ -74,6 +96,17 @@ class ResultView(msgspec.Struct, frozen=True, omit_defaults=True):
     due: int = 0
     error: dict[str, str] | None = None
     inputs: tuple[int, ...] = ()
+    signal: str = ""
+
+    @property
+    def has_value(self) -> bool:
+        """Whether it holds a value: a message, a signal's payload, or what a fork has changed."""
+        return bool(self.port) or self.outcome in _WITH_VALUE
+
+
+_WAITS = (Kind.WAITED, Kind.SIGNALLED, Kind.EXPIRED)
+_PORTS = (Kind.DONE, Kind.FAILED)
+_WITH_VALUE = frozenset({Kind.SIGNALLED.name.lower(), Kind.CHANGED.name.lower()})
 
 
 class RunReader:
@@ -124,6 +157,13 @@ class RunReader:
         for view in result_views(head, definition, head.first, head.tail, head.last_at):
             yield view
 
+    async def node_of(self, key: RunKey, number: int) -> str:
+        """The node whose step has this number, which must exist."""
+        head = await self.head(key)
+        definition = await self.definition(key, head)
+        values = Values(self._platform.journal, self._platform.blobs, key, head, definition)
+        return definition.nodes[(await values.entries([number]))[number].node].id
+
     async def _decode(self, key: RunKey, head: Head, value: Value) -> Any:
         definition = await self.definition(key, head)
         values = Values(self._platform.journal, self._platform.blobs, key, head, definition)
@@ -136,12 +176,13 @@ def run_view(key: RunKey, head: Head, definition: Definition) -> RunView:
         error = {"type": head.failure.type, "message": head.failure.message}
         if head.failed_node >= 0:
             error["node"] = definition.nodes[head.failed_node].id
+    lineage = head.lineage
     return RunView(
         run=key.run,
         tenant=key.tenant,
         workflow=head.workflow,
         status=head.status,
-        created_at=head.created_at,
+        created_at=head.created_at if lineage is None else lineage.at,
         steps=head.steps,
         results=head.next_number - 1,
         definition=head.definition.hex(),
@@ -149,16 +190,23 @@ def run_view(key: RunKey, head: Head, definition: Definition) -> RunView:
         ended_at=head.ended_at,
         failures=head.failures,
         error=error,
-        pending=tuple(
-            PendingView(
-                definition.nodes[token.node].id,
-                token.visit,
-                token.attempt,
-                State(token.state).name.lower(),
-                token.due,
-            )
-            for token in head.frontier
-        ),
+        pending=tuple(_pending_view(head, definition, token) for token in head.frontier),
+        ends_by=0 if head.limit is None else head.limit.due,
+        forked_from=None
+        if lineage is None
+        else ForkedFrom(lineage.parent, lineage.step, lineage.root),
+    )
+
+
+def _pending_view(head: Head, definition: Definition, token: Token) -> PendingView:
+    wait = head.wait(token.node, token.visit) if token.state is State.WAITING else None
+    return PendingView(
+        definition.nodes[token.node].id,
+        token.visit,
+        token.attempt,
+        State(token.state).name.lower(),
+        token.due,
+        "" if wait is None else wait.name,
     )
 
 
@@ -178,8 +226,9 @@ def result_views(
             outcome=Kind(entry.kind).name.lower(),
             at=head.created_at + at,
             took_ms=entry.took,
-            port=entry.port,
+            port=entry.port if entry.kind in _PORTS else "",
             due=head.created_at + at + entry.wait if entry.wait else 0,
             error={"type": failure.type, "message": failure.message} if failure else None,
             inputs=back(number, entry.inputs),
+            signal=entry.port if entry.kind in _WAITS else "",
         )

@@ -19,9 +19,11 @@ from engine.documents.model import DocumentNode, Retry, WorkflowDocument
 from engine.expressions.filters import FILTERS
 from engine.expressions.methods import METHODS_BY_NAME
 from engine.expressions.predicates import TESTS
+from engine.layout import run_key
 from engine.library import ACTORS
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Blobs, Journal, Source
+from engine.signalling import Signaller
 from tests.clock import ManualClock
 from tests.scenarios.world import World
 
@@ -91,6 +93,8 @@ def test_a_workflow_is_valid_and_does_what_stands_below_it(
     definition = parse_definition(text, f"docs/{page}.md", world.registry)
     for number, run in enumerate(runs):
         world.start(definition, run["input"], run=f"run{number}")
+        for name, payload in run.get("signals", {}).items():
+            world.do(Signaller(world.platform()).signal(run_key(f"run{number}"), name, payload))
         world.work()
         view = world.view(f"run{number}")
         assert (view.status, view.output) == ("completed", run["output"]), view

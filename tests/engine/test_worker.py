@@ -10,13 +10,14 @@ import pytest
 
 from engine.actors import Actor, Registry, actor
 from engine.definition import Definition
-from engine.dispatcher import Dispatcher, Handled
+from engine.dispatcher import Dispatcher
 from engine.errors import StoreUnusable
 from engine.events import Event, Type
 from engine.layout import run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Delivery, Platform
 from engine.reading import RunReader
+from engine.receiving import Handled
 from engine.snapshot import Status
 from engine.starting import Starter
 from engine.worker import Worker, WorkerSettings

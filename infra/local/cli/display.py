@@ -11,7 +11,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
-from engine.events import Event
+from engine.events import Event, Type
 from engine.ports import Clock
 from infra.local.cli.output import say, stderr_console
 from infra.local.cli.progress import Phase, Progress, Row, event_line
@@ -41,6 +41,7 @@ _STATE_STYLES = {
     "completed": "bold green",
     "failed": "bold red",
     "cancelled": "bold red",
+    "cancelling": "bold yellow",
     "interrupted": "bold yellow",
 }
 
@@ -62,9 +63,14 @@ class Display(Protocol):
 
 
 class NoDisplay:
-    """For `--json`: messages only."""
+    """For `--json`: messages only, and how to answer what the run waits for."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
 
     async def __aenter__(self) -> Self:
+        for hint in self._progress.hints():
+            self.say(hint)
         self._stdout = contextlib.redirect_stdout(sys.stderr)
         self._stdout.__enter__()
         return self
@@ -73,7 +79,8 @@ class NoDisplay:
         self._stdout.__exit__(None, None, None)
 
     def happened(self, event: Event) -> None:
-        pass
+        if event.type is Type.WAITING:
+            self.say(self._progress.hint(event.port))
 
     def say(self, text: str) -> None:
         say(text)
@@ -83,7 +90,7 @@ class Lines(NoDisplay):
     """A line for each event."""
 
     def __init__(self, progress: Progress, clock: Clock) -> None:
-        self._progress = progress
+        super().__init__(progress)
         self._clock = clock
 
     async def __aenter__(self) -> Self:
@@ -94,22 +101,24 @@ class Lines(NoDisplay):
         now = self._clock.now()
         if line := event_line(event, now):
             say(f"{moment(event.at, now)[-8:]} {line}")
+        super().happened(event)
 
 
-class LiveTable(NoDisplay):
+class LiveTable:
     """A table that is drawn again and again by a task of its own."""
 
     def __init__(self, console: Console, progress: Progress, clock: Clock) -> None:
         self._console = console
         self._progress = progress
         self._clock = clock
+        self._stdout = contextlib.redirect_stdout(sys.stderr)
         self._ascii = console.options.ascii_only
         self._live: Live | None = None
 
     async def __aenter__(self) -> Self:
         from rich.live import Live
 
-        await super().__aenter__()
+        self._stdout.__enter__()
         self._live = Live(console=self._console, auto_refresh=False)
         self._live.start()
         self._redrawing = asyncio.create_task(self._redraw())
@@ -122,7 +131,10 @@ class LiveTable(NoDisplay):
         if self._live is not None:
             self._live.update(self._render(), refresh=True)
             self._live.stop()
-        await super().__aexit__()
+        self._stdout.__exit__(None, None, None)
+
+    def happened(self, event: Event) -> None:
+        """The next drawing shows it."""
 
     def say(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -138,7 +150,9 @@ class LiveTable(NoDisplay):
         from rich.text import Text
 
         now = self._clock.now()
-        rows, hidden = self._progress.rows(max(3, self._console.height - _CHROME_LINES))
+        hints = [Text(hint, overflow="fold") for hint in self._progress.hints()]
+        room = self._console.height - _CHROME_LINES - len(hints)
+        rows, hidden = self._progress.rows(max(3, room))
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for heading, options in _COLUMNS.items():
             table.add_column(heading, overflow="ellipsis", **{"no_wrap": True, **options})
@@ -155,7 +169,7 @@ class LiveTable(NoDisplay):
         parts: list[RenderableType] = [self._headline(now)]
         if hidden:
             parts.append(Text(f"… {count(hidden, 'node')} not shown", style="dim"))
-        return Group(*parts, table) if rows else Group(*parts)
+        return Group(*parts, table, *hints) if rows else Group(*parts)
 
     def _headline(self, now: int) -> Text:
         from rich.text import Text
@@ -201,7 +215,7 @@ _COLUMNS: dict[str, dict[str, Any]] = {
 def make_display(progress: Progress, clock: Clock, *, as_json: bool) -> Display:
     """The display that suits whatever stderr is."""
     if as_json:
-        return NoDisplay()
+        return NoDisplay(progress)
     console = stderr_console()
     if not console.is_terminal or console.is_dumb_terminal:
         return Lines(progress, clock)

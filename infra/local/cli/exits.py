@@ -14,6 +14,7 @@ from engine.errors import CallerError, PlatformError, TidestepError
 OK = 0
 INVALID = 3
 RUN_FAILED = 8
+VIOLATION = 9
 BUG = 70
 INTERRUPTED = 130
 OUTPUT_CLOSED = 141
@@ -24,11 +25,12 @@ EXIT_CODES: Mapping[int, str] = {
     1: "an error of no other kind",
     2: "wrong usage, or an input that cannot be used",
     INVALID: "the workflow or an actor must be changed first",
-    4: "there is no such run, file, actor or database",
-    5: "the run id is taken, with another workflow or input",
+    4: "there is no such run, step, file, actor or database",
+    5: "it conflicts with what is there: a taken id, a run that has ended, a full inbox",
     6: "the database, the cloud service or a setting must be looked at",
     7: "another worker already runs on the database",
     RUN_FAILED: "the run failed, or was cancelled",
+    VIOLATION: "of simulate: a run has broken a rule of the engine's",
     BUG: "a bug in tidestep",
     INTERRUPTED: "interrupted by Ctrl-C; a run can be resumed",
     OUTPUT_CLOSED: "whoever read the output stopped reading",

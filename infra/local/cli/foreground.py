@@ -1,7 +1,8 @@
 """Work on one run in this process until it ends or somebody interrupts.
 
 The process is the file's worker meanwhile, for this run alone (`one_run`). That the run has ended
-is read from its head, once a second or as soon as an event says so: events are best effort.
+is read from its head, once a second or as soon as an event says so: events are best effort, and
+what other processes do (a signal, a cancel) publishes none here.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from infra.local.cli.logs import logging_to
 from infra.local.cli.one_run import OneRun
 from infra.local.cli.options import Working, load_actors
 from infra.local.cli.output import print_json, say, say_error
-from infra.local.cli.progress import Progress
+from infra.local.cli.progress import CANCELLING, Progress
 from infra.local.cli.wording import error_text
 from infra.local.embedded import EmbeddedWorker, visiting, working
 
 LOOK_S = 1.0
+_ENDED = {Status.FAILED: "failed", Status.CANCELLED: "was cancelled"}
 
 
 class Watch:
@@ -52,8 +54,17 @@ class Watch:
         progress, display = self._shown
         progress.apply(event)
         display.happened(event)
-        if event.type in (Type.COMPLETED, Type.FAILED):
+        if event.type in (Type.COMPLETED, Type.FAILED, Type.CANCELLED):
             self.ended.set()
+
+    def found(self, status: Status) -> None:
+        """The run's head says so: somebody else may have changed it, without an event here."""
+        if self._shown is None or status is not Status.CLOSING:
+            return
+        progress, display = self._shown
+        if progress.state != CANCELLING:
+            progress.state = CANCELLING
+            display.say("the run is being cancelled: nothing new begins, what runs may end")
 
 
 async def start_and_work(
@@ -101,8 +112,8 @@ async def _work(
         return report(before, how)
     _check_actors(definition, actors, key)
     names = {node.id: node.actor for node in definition.nodes}
-    progress = Progress(key.run, definition.name, names, head.created_at)
-    if head.steps or head.failures:
+    progress = Progress(key.run, definition.name, names, before.created_at, how.place.given())
+    if before.results:
         progress.recall([result async for result in reader.history(key)], before.pending)
         progress.steps = head.steps
     display = make_display(progress, clock, as_json=how.as_json)
@@ -119,6 +130,7 @@ async def _work(
             ):
                 await _until_ended(embedded, key, actors, watch, interrupts.stop)
             view = await reader.view(key)
+            progress.steps = view.steps  # others may have settled some: a signal ends a wait
             if not view.status.terminal:
                 progress.end("interrupted")
             elif progress.took_ms is None:
@@ -152,7 +164,8 @@ async def _until_ended(
 async def _look(embedded: EmbeddedWorker, key: RunKey, watch: Watch, stop: asyncio.Event) -> None:
     """Look at the run's head every so often, and stop the worker when it has ended."""
     try:
-        while not (await embedded.reader.head(key)).status.terminal:
+        while not (head := await embedded.reader.head(key)).status.terminal:
+            watch.found(head.status)
             await sweep_run(embedded.platform, key)
             with suppress(TimeoutError):
                 await asyncio.wait_for(watch.ended.wait(), LOOK_S)
@@ -183,7 +196,11 @@ def report(view: RunView, how: Working) -> int:
         at = f" at node '{node}'" if node else ""
         reason = f": {error_text(view.error)}" if view.error else ""
         more = command_line("show", view.run, "--history", *how.place.given())
-        say_error(f"run {view.run} {view.status}{at}{reason}\nits history: {more}")
+        lines = [f"run {view.run} {view.status}{at}{reason}", f"its history: {more}"]
+        if view.pending:
+            again = command_line("retry", view.run, *how.place.given())
+            lines.append(f"to go on from where it {_ENDED[view.status]}: {again}")
+        say_error("\n".join(lines))
     return RUN_FAILED
 
 

@@ -1,4 +1,4 @@
-"""A run's input from the command line: `--input JSON`, `@file`, `-`, and `--set key=value`.
+"""JSON values from the command line: `--input JSON`, `@file`, `-`, and `--set key=value`.
 
 Every mistake is an InvalidInput that names the place: line and column of the text, or the option.
 """
@@ -25,10 +25,29 @@ def read_input(given: str | None, settings: Sequence[str]) -> Any:
 
     Raises InvalidInput.
     """
-    value = {} if given is None else _given(given)
+    value = {} if given is None else read_value(given, "--input")
     for setting in settings:
         value = _with_setting(value, setting)
     return value
+
+
+def read_payload(given: str | None, settings: Sequence[str]) -> Any:
+    """A signal's payload: as `read_input`, and null where nothing is given.
+
+    Raises InvalidInput.
+    """
+    return None if given is None and not settings else read_input(given, settings)
+
+
+def read_changes(message: str | None, input: str | None) -> dict[str, Any]:
+    """What `--message` and `--input` of a fork give, by name; those that are not given are not in.
+
+    Raises InvalidInput.
+    """
+    if message == input == STDIN:
+        raise InvalidInput("stdin can be the message or the input, not both")
+    given = {"message": message, "input": input}
+    return {name: read_value(text, f"--{name}") for name, text in given.items() if text is not None}
 
 
 def one_stdin(file: str, given: str | None) -> None:
@@ -42,19 +61,20 @@ def read_stdin() -> str:
     return _decoded(sys.stdin.buffer.read(), STDIN_NAME)
 
 
-def _given(given: str) -> Any:
+def read_value(given: str, option: str) -> Any:
+    """What `option` gives: JSON, a file, or stdin. Raises InvalidInput."""
     if given == STDIN:
         return _parse_json(read_stdin(), STDIN_NAME)
     if not given.startswith("@"):
-        return _parse_json(given, "--input")
+        return _parse_json(given, option)
     name = given[1:]
     try:
         body = Path(name).read_bytes()
     except FileNotFoundError:
-        raise InvalidInput(f"--input: there is no file '{name}'") from None
+        raise InvalidInput(f"{option}: there is no file '{name}'") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise InvalidInput(f"--input: '{name}' cannot be read: {reason}") from None
+        raise InvalidInput(f"{option}: '{name}' cannot be read: {reason}") from None
     text = _decoded(body, name)
     return _parse_yaml(text, name) if name.lower().endswith(_YAML) else _parse_json(text, name)
 

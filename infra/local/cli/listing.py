@@ -14,6 +14,7 @@ _STATUS_STYLES = {
     Status.FAILED: "red",
     Status.CANCELLED: "red",
     Status.ERROR: "yellow",
+    Status.CLOSING: "yellow",
     Status.PAUSED: "blue",
 }
 

@@ -65,6 +65,16 @@ Id = Annotated[
         show_default=False,
     ),
 ]
+Payload = Annotated[
+    str | None,
+    typer.Option(
+        "--input",
+        "-i",
+        metavar="JSON|@FILE|-",
+        help="The signal's payload: JSON, a JSON or YAML file, or stdin. By default null.",
+        show_default=False,
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show logs, with tracebacks of actors' errors.")

@@ -1,17 +1,20 @@
 """What a run looks like while it works: one row per node that it has reached, folded from events.
 
 A run that is resumed begins with the rows of its history. Times are milliseconds since 1970.
+What a run waits for is kept beside the rows: somebody must be told how to answer, or a run that
+only waits would seem to hang.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from engine.events import Event, Type
 from engine.reading import PendingView, ResultView
-from infra.local.cli.wording import duration, error_text, one_line, until, wait
+from infra.local.cli.exits import command_line
+from infra.local.cli.wording import count, duration, error_text, one_line, until, wait
 
 
 class Phase(StrEnum):
@@ -37,18 +40,33 @@ _PHASES = {
     Type.ACTOR_FAILED: Phase.FAILED,
     Type.RETRYING: Phase.RETRYING,
     Type.SLEEPING: Phase.SLEEPING,
+    Type.WAITING: Phase.WAITING,
+    Type.SIGNALLED: Phase.READY,
+    Type.TIMED_OUT: Phase.READY,
 }
 _OUTCOMES = {
     "done": Phase.DONE,
     "failed": Phase.FAILED,
     "retried": Phase.RETRYING,
     "slept": Phase.SLEEPING,
+    "waited": Phase.WAITING,
+    "signalled": Phase.READY,
+    "expired": Phase.READY,
+    "changed": Phase.READY,
 }
+CANCELLING = "cancelling"
+"""`Progress.state` of a run that is being cancelled."""
+_ENDS = (Type.COMPLETED, Type.FAILED, Type.CANCELLED)
+_HINTS = 3
+"""How many commands to answer waits are shown at a time."""
 
 
 @dataclass(slots=True)
 class Row:
-    """One node. `changed` counts up over all rows: the larger, the later."""
+    """One node. `changed` counts up over all rows: the larger, the later.
+
+    `port` is that of its message or, while it waits, the name of the signal.
+    """
 
     node: str
     actor: str
@@ -72,6 +90,8 @@ class Row:
             return f"retry {away}: {self.error}" if self.error else f"retry {away}"
         if self.phase is Phase.SLEEPING and self.due:
             return until(self.due, now)
+        if self.phase is Phase.WAITING:
+            return waiting_for(self.port, self.due, now)
         if self.phase is Phase.FAILED and self.port:
             return f"{self.error}; out of port '{self.port}'"
         if self.phase is Phase.RUNNING and self.error:
@@ -84,16 +104,28 @@ class Row:
 class Progress:
     """The rows of one run."""
 
-    def __init__(self, run: str, workflow: str, actors: Mapping[str, str], since: int) -> None:
-        """`actors` are the actors' names by node, `since` when this process began to work."""
+    def __init__(
+        self,
+        run: str,
+        workflow: str,
+        actors: Mapping[str, str],
+        since: int,
+        place: Sequence[str] = (),
+    ) -> None:
+        """`actors` are the actors' names by node, `since` when the run began.
+
+        `place` are the options that name the database, for commands to copy.
+        """
         self.run = run
         self.workflow = workflow
         self.since = since
         self.state = "running"
         self.took_ms: int | None = None
         self.steps = 0
+        self._place = place
         self._actors = actors
         self._rows: dict[str, Row] = {}
+        self._waits: dict[tuple[str, int], str] = {}
         self._changes = 0
 
     def recall(self, history: Iterable[ResultView], pending: Iterable[PendingView]) -> None:
@@ -101,16 +133,21 @@ class Progress:
         for result in history:
             row = self._touch(result.node, result.visit, result.attempt)
             row.phase = _OUTCOMES[result.outcome]
-            row.took_ms, row.due, row.port = result.took_ms, result.due, result.port
+            row.took_ms, row.due = result.took_ms, result.due
+            row.port = result.port or result.signal
             row.error = one_line(error_text(result.error))
         for token in pending:
             row = self._touch(token.node, token.visit, token.attempt)
             row.phase = Phase(token.state)
             row.due = token.due
+            if row.phase is Phase.WAITING:
+                row.port = self._waits[token.node, token.visit] = token.signal
 
     def apply(self, event: Event) -> None:
-        if event.type in (Type.COMPLETED, Type.FAILED):
+        if event.type in _ENDS:
             self.end(event.type.lower(), event.took_ms)
+        elif event.type is Type.CANCELLING:
+            self.state = CANCELLING
         phase = _PHASES.get(event.type)
         if phase is None:
             return
@@ -121,12 +158,29 @@ class Progress:
             row.began = event.at
         else:
             self.steps += 1
+        self._waits.pop((event.node, event.visit), None)
+        if phase is Phase.WAITING:
+            self._waits[event.node, event.visit] = event.port
         if not again:
             row.error = one_line(event.error)
 
     def end(self, state: str, took_ms: int | None = None) -> None:
         """The run has ended, or is left alone: `state` is how, in one word."""
         self.state, self.took_ms = state, took_ms
+
+    def hints(self) -> list[str]:
+        """How to answer what the run waits for: commands to copy, each once."""
+        if self.took_ms is not None:
+            return []
+        names = list(dict.fromkeys(self._waits.values()))
+        lines = [self.hint(name) for name in names[:_HINTS]]
+        if len(names) > _HINTS:
+            lines.append(f"and for {count(len(names) - _HINTS, 'signal')} more")
+        return lines
+
+    def hint(self, name: str) -> str:
+        """How to answer a wait for the signal of this name."""
+        return f"to answer: {command_line('signal', self.run, name, *self._place)}"
 
     def rows(self, limit: int) -> tuple[list[Row], int]:
         """At most `limit` rows in the order in which the run reached them, and how many are left
@@ -153,6 +207,11 @@ class Progress:
         return row
 
 
+def waiting_for(signal: str, due: int, now: int) -> str:
+    """`for signal 'approval' until 14:05:03 (in 4 min 0 s)`; without a time-out, the signal."""
+    return f"for signal '{signal}'" + (f" {until(due, now)}" if due else "")
+
+
 def event_line(event: Event, now: int) -> str:
     """One event as a line for logs and for progress off a terminal; "" for those left out."""
     attempt = f", attempt {event.attempt}" if event.attempt > 1 else ""
@@ -175,6 +234,20 @@ def event_line(event: Event, now: int) -> str:
             )
         case Type.SLEEPING:
             return f"{event.node}: sleeping {until(event.due, now)}"
+        case Type.WAITING:
+            return f"{event.node}: waiting {waiting_for(event.port, event.due, now)}{visit}"
+        case Type.SIGNALLED:
+            return f"{event.node}: signal '{event.port}' came{visit}"
+        case Type.TIMED_OUT:
+            return f"{event.node}: signal '{event.port}' has not come in time{visit}"
+        case Type.CANCELLING:
+            return "is being cancelled: nothing new begins"
+        case Type.CANCELLED:
+            return f"cancelled after {took}"
+        case Type.RETRIED:
+            return "goes on from where it ended: it is retried"
+        case Type.FORKED:
+            return f"started as a fork, workflow {event.workflow}"
         case Type.COMPLETED:
             return f"completed in {took}"
         case Type.FAILED:

@@ -11,12 +11,23 @@ import msgspec
 from engine.layout import RunKey, run_key
 from engine.ports import Platform
 from engine.reading import PendingView, ResultView, RunReader, RunView
-from engine.snapshot import State, Status
+from engine.snapshot import Kind, State, Status
 from engine.values import Values
+from infra.local.cli.exits import command_line
 from infra.local.cli.options import Place
-from infra.local.cli.output import print_json, print_table, print_text
+from infra.local.cli.output import print_json, print_table, print_text, say
 from infra.local.cli.places import visited
-from infra.local.cli.wording import count, duration, error_text, moment, one_line, short_json, until
+from infra.local.cli.progress import waiting_for
+from infra.local.cli.wording import (
+    count,
+    duration,
+    error_text,
+    moment,
+    one_line,
+    short_json,
+    until,
+    wait,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,6 +37,9 @@ _CLIPPED = 100
 _AT_ONCE = 100
 """How many outputs are loaded together."""
 _STOPPED = State.STOPPED.name.lower()
+_WAITING = State.WAITING.name.lower()
+_NO_ATTEMPT = {kind.name.lower() for kind in (Kind.SIGNALLED, Kind.EXPIRED, Kind.CHANGED)}
+"""Outcomes of which no actor had a part."""
 
 
 @dataclass(slots=True)
@@ -71,6 +85,12 @@ async def show(run: str, place: Place, detail: Detail, *, as_json: bool) -> None
         print_json(_as_json(shown, detail.history))
         return
     print_text("\n".join(_summary(shown, now)))
+    _print_tables(shown, detail, now)
+    for hint in _hints(shown.view, place):
+        say(hint)
+
+
+def _print_tables(shown: Shown, detail: Detail, now: int) -> None:
     print_text("")
     print_table(_node_table(shown.nodes))
     if shown.view.pending and not shown.view.status.terminal:
@@ -103,7 +123,7 @@ async def _read(platform: Platform, key: RunKey, detail: Detail) -> Shown:
         # A head read after the history refers to all of it, whatever has been added meanwhile.
         head = await reader.head(key)
         values = Values(platform.journal, platform.blobs, key, head, definition)
-        numbers = [result.number for result in history if result.port]
+        numbers = [result.number for result in history if result.has_value]
         outputs = {}
         for begin in range(0, len(numbers), _AT_ONCE):
             outputs.update(await values.load(numbers[begin : begin + _AT_ONCE]))
@@ -113,7 +133,7 @@ async def _read(platform: Platform, key: RunKey, detail: Detail) -> Shown:
 def _count(summary: NodeSummary, result: ResultView) -> None:
     summary.state = result.outcome
     summary.visits = max(summary.visits, result.visit)
-    summary.attempts += 1
+    summary.attempts += result.outcome not in _NO_ATTEMPT
     summary.took_ms += result.took_ms
     if result.error is not None:
         summary.failures += 1
@@ -138,10 +158,16 @@ def _summary(shown: Shown, now: int) -> Iterable[str]:
     yield f"run       {view.run}"
     yield f"workflow  {view.workflow}"
     yield f"status    {view.status}"
-    yield f"started   {moment(view.created_at, now)}, {age} ago"
+    if view.forked_from is None:
+        yield f"started   {moment(view.created_at, now)}, {age} ago"
+    else:
+        origin = f"run {view.forked_from.run}, before its step {view.forked_from.step}"
+        yield f"forked    {moment(view.created_at, now)}, {age} ago, from {origin}"
     if view.ended_at:
         took = duration(view.ended_at - view.created_at)
         yield f"ended     {moment(view.ended_at, now)}, after {took}"
+    elif view.ends_by:
+        yield f"ends by   {moment(view.ends_by, now)} (in {wait(view.ends_by - now)})"
     failures = f", {count(view.failures, 'failed attempt')}" if view.failures else ""
     yield f"steps     {view.steps:,}{failures}"
     yield f"input     {short_json(shown.input)}"
@@ -150,6 +176,17 @@ def _summary(shown: Shown, now: int) -> Iterable[str]:
     if view.error is not None:
         at = f"node '{view.error['node']}': " if "node" in view.error else ""
         yield f"error     {at}{one_line(error_text(view.error))}"
+
+
+def _hints(view: RunView, place: Place) -> Iterable[str]:
+    """What somebody may want to type now."""
+    where = place.given()
+    if view.status in (Status.FAILED, Status.CANCELLED) and view.pending:
+        yield f"to go on from where it ended: {command_line('retry', view.run, *where)}"
+    if view.status.terminal or view.status is Status.CLOSING:
+        return
+    for name in dict.fromkeys(t.signal for t in view.pending if t.state == _WAITING):
+        yield f"to answer: {command_line('signal', view.run, name, *where)}"
 
 
 def _node_table(nodes: Iterable[NodeSummary]) -> Table:
@@ -173,6 +210,8 @@ def _pending_table(pending: Iterable[PendingView], now: int) -> Table:
     table = _table("pending", "state", ">visit", ">attempt", "due")
     for token in pending:
         due = until(token.due, now) if token.due > now else "now"
+        if token.state == _WAITING:
+            due = waiting_for(token.signal, token.due, now)
         table.add_row(token.node, token.state, str(token.visit), str(token.attempt), due)
     return table
 
@@ -180,7 +219,8 @@ def _pending_table(pending: Iterable[PendingView], now: int) -> Table:
 def _history_table(
     history: Iterable[ResultView], outputs: dict[int, Any] | None, now: int
 ) -> Table:
-    headings = [">result", "node", ">visit", ">attempt", "outcome", "port", ">time", "at", "error"]
+    headings = [">result", "node", ">visit", ">attempt", "outcome", "port or signal", ">time", "at"]
+    headings.append("error")
     table = _table(*headings, *(() if outputs is None else ("output",)))
     for result in history:
         output = []
@@ -193,7 +233,7 @@ def _history_table(
             str(result.visit),
             str(result.attempt),
             result.outcome,
-            result.port,
+            result.port or result.signal,
             duration(result.took_ms),
             moment(result.at, now),
             one_line(error_text(result.error)),

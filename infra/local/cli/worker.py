@@ -23,8 +23,19 @@ from infra.local.cli.wording import count, moment
 from infra.local.embedded import working
 from infra.system import SystemClock
 
-_ALWAYS = (Type.STARTED, Type.COMPLETED, Type.FAILED, Type.ACTOR_FAILED, Type.RETRYING)
-"""What is logged without `--verbose`: the ends of runs, and what went wrong."""
+_ALWAYS = (
+    Type.STARTED,
+    Type.FORKED,
+    Type.COMPLETED,
+    Type.FAILED,
+    Type.ACTOR_FAILED,
+    Type.RETRYING,
+    Type.CANCELLING,
+    Type.CANCELLED,
+    Type.RETRIED,
+)
+"""What is logged without `--verbose`: how runs begin and end, what operators did to them, and what
+went wrong."""
 
 
 class EventLog:

@@ -45,3 +45,16 @@ def note(message: Any, *, file: str) -> Any:
     with Path(file).open("a") as stream:
         stream.write("noted\n")
     return message
+
+
+@actor("test.needs")
+def needs(message: Any, *, file: str) -> Any:
+    """Fails as long as there is no such file."""
+    if not Path(file).exists():
+        raise ConnectionError(f"no {file}")
+    return message
+
+
+@actor("test.both")
+async def both(left: Any, right: Any) -> list[Any]:
+    return [left, right]

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from typer.core import TyperGroup
 from typer.main import get_group
 
 from infra.local.cli.app import app
 from infra.local.cli.exits import EXIT_CODES
 from tests.infra.local.cli.conftest import ACTORS, Tidestep
 
-COMMANDS = frozenset(get_group(app).commands)
+
+def commands(group: TyperGroup, *before: str) -> Iterator[str]:
+    """Commands as they are typed, those of groups included."""
+    for name, command in group.commands.items():
+        if isinstance(command, TyperGroup):
+            yield from commands(command, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+COMMANDS = frozenset(commands(get_group(app)))
 
 
 @pytest.fixture
@@ -154,6 +166,6 @@ def test_every_command_and_exit_code_is_in_the_documentation() -> None:
 
 @pytest.mark.parametrize("command", sorted(COMMANDS))
 def test_help_ends_with_examples(tidestep: Tidestep, command: str) -> None:
-    ran = tidestep(command, "--help")
+    ran = tidestep(*command.split(), "--help")
     assert ran.code == 0
     assert f"tidestep {command}" in ran.out[ran.out.index("Examples:") :]

@@ -7,13 +7,21 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
+import httpx
 import pytest
 from moto.server import ThreadedMotoServer
 
+from engine.actors import Registry
+from engine.events import Type
+from engine.layout import run_key
+from engine.library import ACTORS as ACTORS_OF_LIBRARY
 from infra.aws.aio import AsyncClients
 from infra.aws.table import create_table
+from infra.aws.worker import aws_backend
 from tests.infra.local.cli.conftest import ACTORS, Processes, Tidestep, eventually
+from tests.infra.local.until import Until
 
 TABLE = "steps-table"
 
@@ -24,6 +32,7 @@ def account(directory: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
+    httpx.post(f"http://{host}:{port}/moto-api/reset", trust_env=False).raise_for_status()
     settings = {
         "AWS_ENDPOINT_URL": f"http://{host}:{port}",
         "AWS_ACCESS_KEY_ID": "testing",
@@ -65,3 +74,44 @@ def test_runs_are_started_worked_on_and_shown(
     ran = processes.end(worker)
     assert ran.code == 0
     assert "Traceback" not in ran.err
+
+
+def test_runs_are_operated(account: None, tidestep: Tidestep, directory: Path) -> None:
+    (directory / "go.yaml").write_text(
+        "name: go\nnodes: [{id: wait, actor: flow.wait, config: {signal: go}}]\n"
+    )
+    tidestep("start", "go.yaml", "--aws", "--id", "g1")
+    signalled = tidestep("signal", "g1", "go", "--aws", "--set", "by=Ada", "--id", "s1")
+    assert signalled.code == 0
+    assert signalled.out == "signal 'go' is stored: the next wait of run g1 for it takes it\n"
+    other = tidestep("signal", "g1", "go", "--aws", "--id", "s1")
+    assert other.code == 5
+    gone = tidestep("cancel", "g2", "--aws")
+    assert (gone.code, gone.err) == (
+        4,
+        "error: there is no run 'g2' in AWS: see tidestep list --aws\n",
+    )
+    asyncio.run(_work_until_completed())
+    assert json.loads(tidestep("show", "g1", "--aws", "--json").out)["output"] == {
+        "wait": {"by": "Ada"}
+    }
+    forked = tidestep("fork", "g1", "--step", "wait", "--aws", "--id", "g2")
+    assert (forked.code, forked.out) == (0, "g2\n")
+    assert "tidestep show g2 --aws" in forked.err
+    assert tidestep("cancel", "g2", "--aws").code == 0
+    redriven = tidestep("redrive", "--status", "cancelled", "--aws", "--json")
+    assert json.loads(redriven.out) == {"retried": ["g2"], "refused": {}}
+    asyncio.run(_signal("g2", 7))
+    asyncio.run(_work_until_completed())
+    assert json.loads(tidestep("show", "g2", "--aws", "--json").out)["output"] == {"wait": 7}
+
+
+async def _signal(run: str, payload: int) -> None:
+    async with aws_backend(os.environ) as backend:
+        await backend.signaller.signal(run_key(run), "go", payload)
+
+
+async def _work_until_completed() -> None:
+    until = Until(Type.COMPLETED)
+    async with aws_backend(os.environ, until) as backend:
+        await backend.worker(Registry(ACTORS_OF_LIBRARY)).run(until.stop)
