@@ -55,6 +55,8 @@ class Event(msgspec.Struct, frozen=True, omit_defaults=True):
     took_ms: int = 0
     due: int = 0
     error: str = ""
+    parent: str = ""
+    """The run that this one was forked from."""
 
 
 _SETTLED = {

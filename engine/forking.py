@@ -91,6 +91,8 @@ class Forker:
         chosen = entries[number - 1]
         while before.epoch < chosen.epoch:  # an operator's retry led to the step
             before = reopened(before, loaded.definition.deadline, STARTED, now)
+        if UNCHANGED not in (message, input) and not _token_of(before, chosen).inputs:
+            raise InvalidInput("the step begins the run: its message is the run's input; give one")
         after, page = await self._changed(fork, before, loaded, chosen, message, now)
         pages += [page] if page is not None else []
         root = head.lineage.root if head.lineage is not None else key.run
@@ -108,7 +110,9 @@ class Forker:
         except RevisionConflict as conflict:
             return _again(key, conflict.current, digest)
         if platform.events is not None:
-            platform.events.publish(Event(Type.FORKED, key.tenant, key.run, head.workflow, now))
+            parent = head.lineage.parent if head.lineage is not None else ""
+            event = Event(Type.FORKED, key.tenant, key.run, head.workflow, now, parent=parent)
+            platform.events.publish(event)
         return Started(key, True, head.status)
 
     async def _changed(
@@ -121,9 +125,7 @@ class Forker:
         now: int,
     ) -> tuple[Head, Page | None]:
         """The head with the chosen step ready to run, on other messages where they are given."""
-        token = head.find(chosen.node, chosen.visit, chosen.attempt)
-        if token is None:
-            raise Corrupt(f"step of node {chosen.node} was not pending where the fork begins")
+        token = _token_of(head, chosen)
         if token.state is not State.WAITING:
             ready = replace(token, state=State.READY, due=0, failures=0)
             head = replace(head, frontier=_with(head.frontier, token, ready))
@@ -226,7 +228,8 @@ def _numbered(
     if isinstance(step, int):
         if 1 <= step <= len(entries):
             return step
-        raise StepNotFound(f"run '{key.run}' has steps 1 to {len(entries)}, and no step {step}")
+        steps = f"steps 1 to {len(entries)}" if entries else "not taken a step yet"
+        raise StepNotFound(f"run '{key.run}' has {steps}, and no step {step}")
     node = loaded.numbers.get(step)
     if node is None:
         known = ", ".join(loaded.numbers)
@@ -249,6 +252,13 @@ def _folded(
         head = settled.head
         pages += [settled.page] if settled.page is not None else []
     return head, pages
+
+
+def _token_of(head: Head, chosen: Entry) -> Token:
+    token = head.find(chosen.node, chosen.visit, chosen.attempt)
+    if token is None:
+        raise Corrupt(f"step of node {chosen.node} was not pending where the fork begins")
+    return token
 
 
 def _messages(definition: Definition, token: Token, message: Any) -> Mapping[int | None, Any]:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.ending import cancel, close, reopened
-from engine.errors import CallerError, NothingToRetry, RunEnded, RunNotFound
+from engine.errors import CallerError, NothingToRetry, PlatformError, RunEnded, RunNotFound
 from engine.events import Event, Type
 from engine.layout import DEFAULT_TENANT, RunKey
 from engine.loaded import Definitions
@@ -101,7 +101,7 @@ class Operator:
                 if error is not None and _error_of(await self._head(row.key)) != error:
                     continue
                 await self.retry(row.key)
-            except CallerError as reason:
+            except (CallerError, PlatformError) as reason:  # it must not hide the others
                 refused[row.key.run] = str(reason)
             else:
                 retried.append(row.key.run)
@@ -166,6 +166,10 @@ def _unless_ended(key: RunKey, head: Head, after: Head) -> Head:
 
 
 def _retried(key: RunKey, head: Head, deadline_s: float | None, now: int) -> Head:
+    if head.status is Status.CLOSING:
+        raise NothingToRetry(
+            f"run '{key.run}' is being cancelled: wait until it has ended, then retry it"
+        )
     if not head.status.terminal:
         raise NothingToRetry(f"run '{key.run}' has not ended ({head.status}): it goes on by itself")
     if head.status is Status.COMPLETED:

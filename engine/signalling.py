@@ -151,7 +151,8 @@ class Signaller:
             remembered, created = await self._store(key, signal, text, digest)
         if remembered.digest != digest:
             raise SignalConflict(
-                f"run '{key.run}': this signal was sent before, with another content"
+                f"run '{key.run}': a signal of this id ({_told(signal.id)}) was sent before, with "
+                "another content"
             )
         await self._wake(key, signal, remembered)
         return Answered(signal.id, remembered.at, created)
@@ -262,10 +263,18 @@ def _digest(signal: Signal, text: bytes) -> bytes:
 
 def _must_be_open(key: RunKey, head: Head, signal: Signal, now: int) -> None:
     """Raises RunEnded or WaitClosed for a signal that nobody could ever take."""
-    if head.status.terminal or head.status is Status.CLOSING:
+    if head.status is Status.CLOSING:
+        raise RunEnded(f"run '{key.run}' is being cancelled: it takes no signals")
+    if head.status.terminal:
         raise RunEnded(f"run '{key.run}' has ended ({head.status}): it takes no signals")
     if signal.node != BY_NAME and not _takes(head, signal, now):
         raise WaitClosed(f"run '{key.run}': nobody waits for this answer any more")
+
+
+def _told(id: str) -> str:
+    """A signal's id as its sender knows it."""
+    kind, _, rest = id.partition(":")
+    return rest if kind == "id" else "the answer to a wait" if kind == "wait" else id
 
 
 def takes_answer(head: Head, address: WaitAddress, now: int) -> bool:
