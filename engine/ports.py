@@ -293,7 +293,7 @@ class Limits:
     """Processes that may die on one attempt before it fails with `StepCrashed`."""
     injections: int = 3
     """How often the consumer of dead letters sends one attempt's message again."""
-    nodes: int = 10_000
+    nodes: int = 20_000
     edges: int = 50_000
     definition_bytes: int = 300 << 10
     """Of a compiled workflow as it is stored, which is compressed."""
