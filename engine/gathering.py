@@ -126,9 +126,9 @@ class Gathering:
         return encode_json(actor.state_shape.dump(context.state, "the stored state"))
 
     async def _signal(self) -> Any:
-        """The payload that ended the visit's wait; a retry sees it again."""
+        """The payload that ended the visit's wait: kept until the visit ends, or waits once more."""
         wait = self._head.wait(self._token.node, self._token.visit)
-        if self._token.resumed is not Resumed.SIGNAL or wait is None or not wait.signal:
+        if wait is None or not wait.signal:
             return None
         return (await self._values.load([wait.signal]))[wait.signal]
 
