@@ -126,7 +126,7 @@ class Gathering:
         return encode_json(actor.state_shape.dump(context.state, "the stored state"))
 
     async def _signal(self) -> Any:
-        """The payload that ended the visit's wait: kept until the visit ends, or waits once more."""
+        """The payload that ended the visit's wait; kept until the visit ends or waits once more."""
         wait = self._head.wait(self._token.node, self._token.visit)
         if wait is None or not wait.signal:
             return None
