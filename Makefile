@@ -32,10 +32,13 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadscope -q
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FIRST_SEED)
 
-# MINUTES of simulated runs that no test has seen, then of kill -9 and of faults below the adapters.
+# MINUTES of simulated runs that no test has seen, then half as many each of kill -9 on SQLite and of
+# faults below the AWS adapters.
 MINUTES ?= 30
 soak: $(READY)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --from $$(date +%s)000
+	$(BIN)/python -m tests.infra.local.torture --seconds $$(($(MINUTES) * 30))
+	$(BIN)/python -m tests.infra.aws.many_threads --seconds $$(($(MINUTES) * 30))
 
 check: lint types layers
 

@@ -86,6 +86,9 @@ class Dispatcher(Receiver):
         if not (received.repeated or attempt.at_most_once):
             async with self._claims.claimed_late(key, epoch, token, deadline) as claims:
                 return await self._step(received, token, attempt, claims)
+        # One that must not run twice stays claimed: a delivery that loaded the head before this
+        # attempt's save finds the claim still.
+        claims = [] if attempt.at_most_once else [claim_item(epoch, token)]
         async with self._claims.claimed(
             key,
             epoch,
@@ -99,11 +102,8 @@ class Dispatcher(Receiver):
             if isinstance(judgement, Fatal):
                 failed = attempt.failed(judgement.error)
             else:
-                # One that must not run twice stays claimed: a delivery that loaded the head before
-                # this save finds the claim still.
-                claims = [] if attempt.at_most_once else [claim_item(epoch, token)]
                 return await self._step(received, token, attempt, claims)
-        return await self.record(received, token, failed, [])
+        return await self.record(received, token, failed, claims)
 
     async def _step(
         self, received: Received, token: Token, attempt: Attempt, claims: list[str]

@@ -1,4 +1,7 @@
-"""`kill -9` in the middle of a run, again and again, with real processes."""
+"""`kill -9` in the middle of `tidestep run` and `resume`, again and again.
+
+What one kill costs one run is counted here; many runs, a worker and visitors are `test_torture`'s.
+"""
 
 from __future__ import annotations
 
