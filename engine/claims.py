@@ -147,6 +147,9 @@ class Claims:
                     if conflict.current == ours:
                         break  # our own write, which seemed to have failed
                     before = conflict.current
+                except PlatformError:  # it may be written all the same
+                    await self._give_back(key, name, ours, judgement.deaths)
+                    raise
             try:
                 yield judgement
             except (PlatformError, asyncio.CancelledError):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from infra.local.cli.commands import documents, keys, operating, runs, serving, working
+from infra.local.cli.commands import documents, keys, operating, runs, serving, simulating, working
 from infra.local.cli.exits import EXIT_CODES
 from infra.local.cli.output import print_text
 
@@ -45,4 +45,5 @@ serving.add_to(app)
 runs.add_to(app)
 operating.add_to(app)
 documents.add_to(app)
+simulating.add_to(app)
 keys.add_to(app)

@@ -17,9 +17,10 @@ from engine.errors import (
     RunExists,
     RunNotFound,
 )
+from engine.layout import RunKey
 from engine.simulation import STORM, Observer, Violation
-from engine.simulation.testing import Simulate, gathered
-from engine.snapshot import Status
+from engine.simulation.testing import Rehearsal, Simulate, gathered
+from engine.snapshot import Head, Status
 
 
 @actor("t.ask", retry=Retry(max_attempts=10))
@@ -156,6 +157,20 @@ def test_a_broken_rule_is_raised(simulation: Simulate) -> None:
     with pytest.raises(Violation, match="silence"):
         sim.start()
     assert "VIOLATION" in sim.history
+
+
+def test_a_rule_that_breaks_while_time_passes_is_raised_too(simulation: Simulate) -> None:
+    class Endless(Observer):
+        def head_saved(self, key: RunKey, before: Head | None, after: Head, at: int) -> None:
+            if after.status.terminal:
+                raise Violation("endless", "a run has ended")
+
+    for pass_time in (Rehearsal.run, lambda sim: sim.after(days=1)):
+        sim = simulation(SLEEPING, actors=nap)
+        sim.world.stage.observers.append(Endless())
+        sim.start()
+        with pytest.raises(Violation, match="endless"):
+            pass_time(sim)
 
 
 def test_the_history_names_nodes(simulation: Simulate) -> None:
