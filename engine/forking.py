@@ -20,9 +20,10 @@ from engine.errors import Corrupt, InvalidInput, NotJson, RunExists, RunNotFound
 from engine.events import Event, Type
 from engine.folding import fold
 from engine.json_values import decode_json, encode_json
-from engine.layout import PAGE_PREFIX, RunKey, page_item, payload_item, run_key
+from engine.layout import RunKey, page_item, payload_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
 from engine.outcomes import Changed, Settling
+from engine.paging import read_pages
 from engine.ports import Commit, Item, Platform, RevisionConflict
 from engine.records import at_once, head_record, token_sends
 from engine.settle import settle
@@ -36,7 +37,6 @@ from engine.snapshot import (
     Token,
     Value,
     decode_head,
-    decode_page,
     encode_page,
     status_of,
 )
@@ -166,10 +166,7 @@ class Forker:
         return value
 
     async def _entries(self, key: RunKey, head: Head) -> AsyncIterator[Entry]:
-        async for _, body in self._platform.journal.scan(key.partition, PAGE_PREFIX):
-            page = decode_page(body)
-            if page.first >= head.first:
-                break  # written for a commit that is still to come
+        async for page in read_pages(self._platform.journal, key, head):
             for entry in page.entries:
                 yield entry
         for entry in head.tail:

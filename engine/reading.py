@@ -13,8 +13,9 @@ import msgspec
 
 from engine.definition import Definition
 from engine.errors import Corrupt, RunNotFound
-from engine.layout import PAGE_PREFIX, RunKey
+from engine.layout import RunKey
 from engine.loaded import Definitions
+from engine.paging import read_pages
 from engine.ports import Platform
 from engine.snapshot import (
     Entry,
@@ -26,7 +27,6 @@ from engine.snapshot import (
     Value,
     back,
     decode_head,
-    decode_page,
     settled_at,
 )
 from engine.values import Values
@@ -148,10 +148,7 @@ class RunReader:
         """Every result so far, in order."""
         head = await self.head(key)
         definition = await self.definition(key, head)
-        async for _, body in self._platform.journal.scan(key.partition, PAGE_PREFIX):
-            page = decode_page(body)
-            if page.first >= head.first:
-                break  # written for a commit that is still to come
+        async for page in read_pages(self._platform.journal, key, head):
             for view in result_views(head, definition, page.first, page.entries, page.last_at):
                 yield view
         for view in result_views(head, definition, head.first, head.tail, head.last_at):

@@ -16,6 +16,7 @@ from engine.definition import Definition
 from engine.errors import Corrupt
 from engine.json_values import decode_json
 from engine.layout import RunKey, page_item
+from engine.paging import read_page
 from engine.ports import Blobs, Item, Reader
 from engine.settle import failure_value
 from engine.snapshot import (
@@ -24,7 +25,6 @@ from engine.snapshot import (
     Head,
     Payload,
     Value,
-    decode_page,
     page_first,
     settled_at,
 )
@@ -160,7 +160,7 @@ class Values:
     async def _load_pages(self, firsts: set[int]) -> None:
         names = {page_item(first): first for first in firsts}
         for name, body in (await self._items(names)).items():
-            page = decode_page(body)
+            page = read_page(self._key, body)
             if page.first != names[name]:
                 raise Corrupt(f"run {self._key.run}: page {name!r} holds other results")
             self._entries.update(enumerate(page.entries, page.first))

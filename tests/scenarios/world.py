@@ -14,15 +14,20 @@ from itertools import count
 from typing import Any, TypeVar
 
 from engine.actors import Actor, Registry
+from engine.dead_letters import DeadLetters
 from engine.definition import Definition
 from engine.dispatcher import Dispatcher
 from engine.documents import parse_definition
 from engine.events import Event
-from engine.layout import WAKE_SHARDS, RunKey, run_key
+from engine.forking import Forker
+from engine.layout import WAKE_SHARDS, RunKey, WaitAddress, run_key
 from engine.library import ACTORS
+from engine.operating import Operator
 from engine.ports import Blobs, Delivery, Journal, Limits, Platform, Send, Source
 from engine.reading import ResultView, RunReader, RunView
 from engine.receiving import Handled
+from engine.signalling import Answered, Signaller
+from engine.snapshot import Head
 from engine.starting import Started, Starter
 from engine.sweeper import sweep
 from engine.timing import in_reach
@@ -110,6 +115,10 @@ class World:
             limits=self.limits,
         )
 
+    @property
+    def operator(self) -> Operator:
+        return Operator(self.platform())
+
     def dispatcher(self, journal: Journal | None = None) -> Dispatcher:
         return Dispatcher(self.platform(journal), self.registry)
 
@@ -137,16 +146,79 @@ class World:
         deadline = self.clock.now() + STEP_MS
         return self.do(self.dispatcher(journal).handle(delivery, deadline))
 
-    def handle_together(self, deliveries: Sequence[Delivery]) -> list[Handled]:
+    def handle_together(
+        self, deliveries: Sequence[Delivery], journal: Journal | None = None
+    ) -> list[Handled]:
         """Several workers at once, each with a dispatcher of its own."""
 
         async def all_of_them() -> list[Handled]:
             deadline = self.clock.now() + STEP_MS
             return await asyncio.gather(
-                *(self.dispatcher().handle(delivery, deadline) for delivery in deliveries)
+                *(self.dispatcher(journal).handle(delivery, deadline) for delivery in deliveries)
             )
 
         return self.do(all_of_them())
+
+    def signal(
+        self,
+        name: str,
+        payload: Any = None,
+        run: str = "run",
+        id: str | None = None,
+        journal: Journal | None = None,
+    ) -> Answered:
+        signaller = Signaller(self.platform(journal))
+        return self.do(signaller.signal(run_key(run), name, payload, id))
+
+    def answer(
+        self,
+        node: str,
+        payload: Any = None,
+        run: str = "run",
+        visit: int = 1,
+        ordinal: int = 1,
+        journal: Journal | None = None,
+    ) -> Answered:
+        """Answer one wait, as the holder of its callback address does."""
+        signaller = Signaller(self.platform(journal))
+        return self.do(signaller.answer(self.address(node, run, visit, ordinal), payload))
+
+    def address(self, node: str, run: str = "run", visit: int = 1, ordinal: int = 1) -> WaitAddress:
+        key = run_key(run)
+
+        async def found() -> WaitAddress:
+            reader = RunReader(self.platform())
+            head = await reader.head(key)
+            definition = await reader.definition(key, head)
+            number = [each.id for each in definition.nodes].index(node)
+            return WaitAddress(key, number, visit, ordinal, head.created_at // 1000)
+
+        return self.do(found())
+
+    def cancel(self, run: str = "run") -> Head:
+        return self.do(self.operator.cancel(run_key(run)))
+
+    def retry(self, run: str = "run", journal: Journal | None = None) -> Head:
+        return self.do(Operator(self.platform(journal)).retry(run_key(run)))
+
+    def fork(self, step: int | str, of: str = "run", run: str = "fork", **changes: Any) -> Started:
+        return self.do(Forker(self.platform()).fork(run_key(of), step, run, **changes))
+
+    def bury(self, delivery: Delivery) -> Handled:
+        """Hand a delivery to the consumer of dead letters."""
+        dead_letters = DeadLetters(self.platform(), self.registry)
+        return self.do(dead_letters.handle(delivery, self.clock.now() + STEP_MS))
+
+    def redelivered(self, *deliveries: Delivery) -> list[Delivery]:
+        """Let the visibility time-out of these pass, and receive what is there then."""
+        for delivery in deliveries:
+            self.do(self.source.release(delivery, 0))
+        return list(self.receive())
+
+    def lose(self) -> None:
+        """Everything on the queue is lost."""
+        for delivery in self.receive():
+            self.do(self.journal.send((), delivery))
 
     def step(self) -> list[Handled]:
         """Handle every delivery that is there now, one after the other."""
@@ -202,8 +274,10 @@ class World:
             for token in () if head.status.terminal else head.frontier:
                 if token.due > now and in_reach(token, now):
                     moments.append(token.due + 999)  # queues count whole seconds
-                else:
-                    moments.append(token.look_at)
+            if head.limit is not None and now < head.limit.due and in_reach(head.limit, now):
+                moments.append(head.limit.due + 999)
+            if head.wake_at:
+                moments.append(head.wake_at)
         return min(moments, default=None)
 
     def head(self, key: RunKey | None = None) -> Any:
