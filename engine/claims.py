@@ -166,19 +166,24 @@ class Claims:
         Yields a list that the claim's name is added to once it is written.
         """
         loop = asyncio.get_running_loop()
-        late: list[asyncio.Task[None]] = []
+        late: list[asyncio.Task[bytes]] = []
         written: list[str] = []
+        name = claim_item(epoch, token)
 
-        async def claim() -> None:
-            body = _encode(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
-            item = Item(key.partition, claim_item(epoch, token), body)
+        async def claim() -> bytes:
+            ours = _encode(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
             with suppress(ItemConflict, PlatformError):  # best effort: it saves a second execution
-                await self._platform.journal.swap(item, None)
-                written.append(item.name)
+                await self._platform.journal.swap(Item(key.partition, name, ours), None)
+                written.append(name)
+            return ours
 
         timer = loop.call_later(LATE_MS / 1000, lambda: late.append(loop.create_task(claim())))
         try:
             yield written
+        except (PlatformError, asyncio.CancelledError):
+            for task in late:
+                await self._give_back(key, name, await task, 0)
+            raise
         finally:
             timer.cancel()
             for task in late:

@@ -65,7 +65,7 @@ class Dispatcher(Receiver):
             return await self.defer(received, now)
         name = (key, head.epoch, token.node, token.visit, token.attempt)
         if name in self._running:
-            return await self.defer(received, now + RUNNING_DELAY_MS)
+            return await self.defer(received.begun_before(), now + RUNNING_DELAY_MS)
         self._running.add(name)
         try:
             return await self._claim_and_run(received, token)

@@ -44,7 +44,8 @@ def cancel(head: Head, now: int) -> Head:
 
 def close(head: Head, now: int, grace_ms: int) -> Head:
     """A graceful cancel begins: cancelled at once where nothing may be running."""
-    limit = _limit(head, now + grace_ms, now)
+    due = now + grace_ms
+    limit = _limit(head, due if head.limit is None else min(due, head.limit.due), now)
     return closed(replace(head, status=Status.CLOSING, limit=limit), now)
 
 

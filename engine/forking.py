@@ -16,15 +16,23 @@ from msgspec.structs import replace
 
 from engine.definition import Definition
 from engine.ending import limited, reopened
-from engine.errors import Corrupt, InvalidInput, NotJson, RunExists, RunNotFound, StepNotFound
+from engine.errors import (
+    CallerError,
+    Corrupt,
+    InvalidInput,
+    NotJson,
+    RunExists,
+    RunNotFound,
+    StepNotFound,
+)
 from engine.events import Event, Type
 from engine.folding import fold
 from engine.json_values import decode_json, encode_json
-from engine.layout import RunKey, page_item, payload_item, run_key
+from engine.layout import FORK_ITEM, RunKey, page_item, payload_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
 from engine.outcomes import Changed, Settling
 from engine.paging import read_pages
-from engine.ports import Commit, Item, Platform, RevisionConflict
+from engine.ports import Commit, Item, ItemConflict, Platform, RevisionConflict
 from engine.records import at_once, head_record, token_sends
 from engine.settle import settle
 from engine.snapshot import (
@@ -81,23 +89,48 @@ class Forker:
         existing = await platform.journal.head(fork)
         if existing is not None:  # its pages must not be written over
             return _again(fork, existing, digest)
-        copier = _Copier(platform, key, fork)
-        kept = [await copier.entry(entry) for entry in entries[: number - 1]]
+        try:  # nor those of another fork that is being made under this id
+            await platform.journal.swap(Item(fork.partition, FORK_ITEM, digest), None)
+        except ItemConflict as conflict:
+            if conflict.current != digest:
+                raise _taken(fork) from None
+        try:
+            after, pages = await self._copied(
+                key, fork, head, loaded, entries[:number], digest, message, input
+            )
+        except CallerError:
+            await platform.journal.remove(fork.partition, [FORK_ITEM])
+            raise
+        now = platform.clock.now()
+        root = head.lineage.root if head.lineage is not None else key.run
+        after = _begun(after, loaded.definition, Lineage(root, key.run, number, now), now)
+        return await self._create(fork, after, pages, digest, now)
+
+    async def _copied(
+        self,
+        key: RunKey,
+        fork: RunKey,
+        head: Head,
+        loaded: LoadedDefinition,
+        entries: Sequence[Entry],
+        digest: bytes,
+        message: Any,
+        input: Any,
+    ) -> tuple[Head, list[Page]]:
+        """Where the fork begins, before the last of `entries`: its head, and its pages."""
+        copier = _Copier(self._platform, key, fork)
+        kept = [await copier.entry(entry) for entry in entries[:-1]]
         await copier.flush()
         stored = await self._input(fork, copier, head, loaded.definition, input)
         first = first_head(loaded.definition, head.definition, digest, stored, head.created_at)
         before, pages = _folded(first, loaded.definition, kept)
-        now = platform.clock.now()
-        chosen = entries[number - 1]
+        now, chosen = self._platform.clock.now(), entries[-1]
         while before.epoch < chosen.epoch:  # an operator's retry led to the step
             before = reopened(before, loaded.definition.deadline, STARTED, now)
         if UNCHANGED not in (message, input) and not _token_of(before, chosen).inputs:
             raise InvalidInput("the step begins the run: its message is the run's input; give one")
         after, page = await self._changed(fork, before, loaded, chosen, message, now)
-        pages += [page] if page is not None else []
-        root = head.lineage.root if head.lineage is not None else key.run
-        after = _begun(after, loaded.definition, Lineage(root, key.run, number, now), now)
-        return await self._create(fork, after, pages, digest, now)
+        return after, pages if page is None else [*pages, page]
 
     async def _create(
         self, key: RunKey, head: Head, pages: Sequence[Page], digest: bytes, now: int
@@ -279,8 +312,12 @@ def _again(key: RunKey, current: bytes | None, digest: bytes) -> Started:
     """The id is taken: by the same fork, or by another run. Raises RunExists."""
     existing = None if current is None else decode_head(current)
     if existing is None or existing.start_digest != digest:
-        raise RunExists(f"run '{key.run}' exists already, and is not this fork; choose another id")
+        raise _taken(key)
     return Started(key, False, existing.status)
+
+
+def _taken(key: RunKey) -> RunExists:
+    return RunExists(f"run '{key.run}' exists already, and is not this fork; choose another id")
 
 
 def _begun(head: Head, definition: Definition, lineage: Lineage, now: int) -> Head:

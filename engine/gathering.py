@@ -16,6 +16,7 @@ from typing import Any, Literal
 from engine.actors import Context
 from engine.actors.context import no_callbacks
 from engine.actors.registry import AnyActor
+from engine.errors import PlatformError
 from engine.json_values import decode_json, encode_json
 from engine.layout import DEFAULT_TENANT, RunKey, WaitAddress
 from engine.loaded import LoadedDefinition
@@ -140,5 +141,12 @@ class Gathering:
         wait = self._head.wait(node, visit)
         ordinal = 1 if wait is None else wait.ordinal + 1
         since = self._head.created_at // 1000
-        urls = await callbacks.urls()
+        try:
+            urls = await callbacks.urls()
+        except PlatformError as error:  # only who asks for the address needs it
+            return partial(_unknown, error)
         return partial(urls, WaitAddress(self._key, node, visit, ordinal, since))
+
+
+def _unknown(error: PlatformError) -> str:
+    raise error

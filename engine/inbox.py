@@ -21,11 +21,15 @@ from engine.errors import Corrupt, NewerFormat
 from engine.layout import INBOX_PREFIX, RunKey
 from engine.outcomes import Expired, Signalled
 from engine.ports import Reader
-from engine.snapshot import Head, Token, Value, Wait
+from engine.snapshot import Head, State, Token, Value, Wait
 
 FORMAT = 1
 BY_NAME = -1
 """`Signal.node` of a signal that any wait of its name may take."""
+
+
+SETTLED_MS = 60_000
+"""After this, whoever has sent an answer knows whether a wait took it."""
 
 
 class Signal(msgspec.Struct, frozen=True, array_like=True):
@@ -109,3 +113,22 @@ def outcome_of(
         name, signal = taken
         return Signalled(signal.value, name)
     return Expired() if token.due and token.due <= now else None
+
+
+def dead_items(head: Head, signals: Iterable[tuple[str, Signal]], now: int) -> tuple[str, ...]:
+    """Answers that no wait can take any more, and that nobody looks at who has just sent them."""
+    return tuple(
+        name
+        for name, signal in signals
+        if signal.node != BY_NAME and signal.at < now - SETTLED_MS and not _awaited(head, signal)
+    )
+
+
+def _awaited(head: Head, signal: Signal) -> bool:
+    wait = head.wait(signal.node, signal.visit)
+    for token in head.frontier:
+        if (token.node, token.visit) == (signal.node, signal.visit):
+            if wait is None or signal.ordinal > wait.ordinal:
+                return True
+            return token.state is State.WAITING and signal.ordinal == wait.ordinal
+    return False

@@ -16,7 +16,7 @@ import logging
 from msgspec.structs import replace
 
 from engine.definition import Definition
-from engine.errors import CallerError, InboxFull
+from engine.errors import CallerError, Corrupt, InboxFull, NewerFormat
 from engine.layout import RunKey
 from engine.ports import Commit, Delivery, Platform, RevisionConflict
 from engine.records import head_record
@@ -70,17 +70,17 @@ class Payer:
         platform = self._platform
         values = Values(platform.journal, platform.blobs, key, head, definition)
         paid: set[str] = set()
-        full: set[str] = set()
+        unable: set[str] = set()
         for owed in head.owed:
-            if owed.receiver in full:
+            if owed.receiver in unable:
                 continue
             text = (await values.texts({0: owed.value}))[0]
             receiver, id = RunKey(key.tenant, owed.receiver), f"from:{key.run}:{owed.id}"
             try:
                 await self._signaller.forward(receiver, owed.name, text, key.run, owed.sequence, id)
-            except InboxFull as error:
+            except (InboxFull, Corrupt, NewerFormat) as error:
                 log.warning("run %s still owes a signal: %s", key.run, error)
-                full.add(owed.receiver)
+                unable.add(owed.receiver)
                 continue
             except CallerError as error:
                 log.warning("run %s cannot signal run %s: %s", key.run, owed.receiver, error)

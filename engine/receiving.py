@@ -26,11 +26,11 @@ from engine.attempt import Attempted
 from engine.ending import limit_reached
 from engine.errors import Corrupt, NewerFormat
 from engine.events import ended_event, settled_events
-from engine.inbox import outcome_of, read_inbox
+from engine.inbox import dead_items, outcome_of, read_inbox
 from engine.layout import RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message, encode_message
-from engine.outcomes import Expired, Settling, Signalled, Waited
+from engine.outcomes import Settling, Signalled, Waited
 from engine.paying import Payer
 from engine.plan import Defer, Finish, Ignore, Look, Relay, owned_by, plan
 from engine.ports import Commit, Delivery, Platform, RevisionConflict, Send
@@ -74,6 +74,10 @@ class Received(msgspec.Struct, frozen=True):
     def repeated(self) -> bool:
         """Whether somebody may have begun to run this token before."""
         return self.delivery.receives > 1 or self.message.again
+
+    def begun_before(self) -> Received:
+        """The same, where somebody is known to have begun."""
+        return replace(self, message=replace(self.message, again=True))
 
     def handled(self, what: str) -> Handled:
         return Handled(what, self.key.run, status=self.head.status)
@@ -148,7 +152,7 @@ class Receiver(ABC):
         A copy begins a new count of receives, and so says itself that it is not the first.
         """
         body = received.delivery.body
-        if received.repeated and not received.message.again:
+        if received.repeated:
             body = encode_message(replace(received.message, again=True))
         delay_ms = min(max(0, due - self._platform.clock.now()), QUEUE_REACH_MS)
         group = message_group(received.key.tenant, received.head.workflow)
@@ -224,13 +228,11 @@ class Receiver(ABC):
 
     async def _look(self, received: Received, token: Token) -> Handled:
         """End the wait, if its signal is there or its time is up. Raises RevisionConflict."""
-        now = self._platform.clock.now()
-        outcome = await self._found(received, token, now)
-        if outcome is not None:
-            settling = Settling(token, outcome, received.message.sid, now)
+        settling = await self._found(received, token)
+        if settling is not None:
             settled = await self.save(received, settling)
             return received.settled("resumed", token, settled.head.status)
-        if in_time(token, now):
+        if in_time(token, self._platform.clock.now()):
             return await self.defer(received, token.due)
         await self._done(received)
         return received.handled("waiting")
@@ -239,22 +241,25 @@ class Receiver(ABC):
         """The token has just begun to wait: a signal may have come before, and found nobody."""
         waiting = received.head.find(token.node, token.visit, token.attempt + 1)
         if waiting is not None and not received.head.status.terminal:
-            now = self._platform.clock.now()
-            outcome = await self._found(received, waiting, now)
-            if isinstance(outcome, Signalled):
+            settling = await self._found(received, waiting)
+            if settling is not None and isinstance(settling.outcome, Signalled):
                 try:
-                    await self.save(received, Settling(waiting, outcome, received.message.sid, now))
+                    await self.save(received, settling)
                     return
                 except RevisionConflict:  # somebody else has seen to this wait, or to another token
                     await self._handle(received.delivery, received.deadline)
                     return
         await self._done(received)
 
-    async def _found(
-        self, received: Received, token: Token, now: int
-    ) -> Signalled | Expired | None:
-        signals = await read_inbox(self._platform.journal, received.key, received.head)
-        return outcome_of(received.head, token, signals, now)
+    async def _found(self, received: Received, token: Token) -> Settling | None:
+        """How the wait of this token ends now, if it does."""
+        head, sid = received.head, received.message.sid
+        signals = await read_inbox(self._platform.journal, received.key, head)
+        now = self._platform.clock.now()
+        outcome = outcome_of(head, token, signals, now)
+        if outcome is None:
+            return None
+        return Settling(token, outcome, sid, now, dead=dead_items(head, signals, now))
 
     async def _done(self, received: Received, tokens: Iterable[Token] = ()) -> None:
         """Send messages for tokens that may have none, pay what is owed, and acknowledge."""

@@ -41,6 +41,7 @@ from engine.inbox import (
     BY_NAME,
     FORMAT,
     Signal,
+    dead_items,
     encode_signal,
     for_wait,
     outcome_of,
@@ -83,6 +84,8 @@ class _Remembered(msgspec.Struct, frozen=True, array_like=True):
     digest: bytes
     at: int
     item: str
+    refused: bool = False
+    """Whether it came too late, and its sender was told."""
 
 
 class Signaller:
@@ -154,6 +157,8 @@ class Signaller:
                 f"run '{key.run}': a signal of this id ({_told(signal.id)}) was sent before, with "
                 "another content"
             )
+        if remembered.refused:
+            raise _too_late(key)
         await self._wake(key, signal, remembered)
         return Answered(signal.id, remembered.at, created)
 
@@ -199,7 +204,8 @@ class Signaller:
                 return
             loaded = await self._definitions.get(key.tenant, head.definition)
             sid, look_at = self._platform.entropy.new_id(), now + API_LOOK_MS
-            settling = Settling(token, outcome, sid, now, look_at=look_at)
+            dead = dead_items(head, signals, now)
+            settling = Settling(token, outcome, sid, now, dead=dead, look_at=look_at)
             with suppress(RevisionConflict):
                 settled = await self._saver.save(key, head, loaded, settling)
                 self._publish(key, loaded.definition, settled)
@@ -220,7 +226,17 @@ class Signaller:
             return
         found = await self._platform.journal.items(key.partition, [remembered.item])
         if remembered.item in found:
-            raise WaitClosed(f"run '{key.run}': the wait was over before this answer came")
+            await self._refuse(key, signal.id, remembered)
+            raise _too_late(key)
+
+    async def _refuse(self, key: RunKey, id: str, remembered: _Remembered) -> None:
+        """Remember that this answer came too late, and clear it away."""
+        before, after = (
+            msgspec.msgpack.encode(each) for each in (remembered, replace(remembered, refused=True))
+        )
+        with suppress(ItemConflict):  # it is remembered already
+            await self._platform.journal.swap(Item(key.partition, signal_item(id), after), before)
+        await self._platform.journal.remove(key.partition, [remembered.item])
 
     async def _must_have_room(self, key: RunKey) -> None:
         limit = self._platform.limits.signals
@@ -242,6 +258,10 @@ class Signaller:
         name = signal_item(id)
         found = await self._platform.journal.items(key.partition, [name])
         return _recalled(key, found[name]) if name in found else None
+
+
+def _too_late(key: RunKey) -> WaitClosed:
+    return WaitClosed(f"run '{key.run}': the wait was over before this answer came")
 
 
 def _recalled(key: RunKey, body: bytes) -> _Remembered:

@@ -27,7 +27,7 @@ from engine.loaded import Definitions
 from engine.paying import Payer
 from engine.ports import Commit, Platform, RevisionConflict
 from engine.records import at_once, head_record, token_sends
-from engine.snapshot import Head, State, Token, decode_head
+from engine.snapshot import RUN_LEVEL, Head, State, Token, decode_head
 from engine.timing import (
     LOOK_AFTER_MS,
     coarse_look,
@@ -175,7 +175,7 @@ def _moved_on(
         return _wait_moved_on(head, token, now, signals)
     if token.due > now:  # its time has come into the queue's reach: not a loss, no doubling
         return replace(token, look_at=coarse_look(token.due, now)), in_reach(token, now)
-    if behind:
+    if behind and token.node != RUN_LEVEL:
         return replace(token, look_at=coarse_look(0, now)), False
     return _doubled(token, now), True
 

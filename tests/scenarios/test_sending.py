@@ -268,7 +268,7 @@ def test_more_than_may_be_owed_at_a_time_fails_the_attempt(world: World) -> None
     view = world.view("sender")
     assert view.error is not None
     assert view.error["type"] == "TooLarge"
-    assert "sends 3 signals; at most 2" in view.error["message"]
+    assert "sends 3 signals; a run may owe 2" in view.error["message"]
 
 
 def test_a_store_that_does_not_take_a_signal_leaves_the_delivery_unacknowledged(
