@@ -88,12 +88,17 @@ class SqsQueue(SqsSource):
         return [None]
 
     async def _delete_batch(self, url: str, requests: Sequence[_Request]) -> _Fates:
-        if len(requests) > 1:
-            fates = await self._batch("delete_message_batch", url, requests)
-            return [None if isinstance(fate, Gone) else fate for fate in fates]
+        handles = list(dict.fromkeys(request["ReceiptHandle"] for request in requests))
+        if len(handles) > 1:
+            fates = await self._batch(
+                "delete_message_batch", url, [{"ReceiptHandle": handle} for handle in handles]
+            )
+            fate_of = dict(zip(handles, fates, strict=True))
+            each = [fate_of[request["ReceiptHandle"]] for request in requests]
+            return [None if isinstance(fate, Gone) else fate for fate in each]
         with suppress(Gone):
-            await self._client.call("delete_message", QueueUrl=url, **requests[0])
-        return [None]
+            await self._client.call("delete_message", QueueUrl=url, ReceiptHandle=handles[0])
+        return [None] * len(requests)
 
     async def _batch(self, operation: str, url: str, requests: Sequence[_Request]) -> _Fates:
         """One request, and more for the entries that failed and may succeed; each one's fate."""
