@@ -173,7 +173,7 @@ def test_state_survives_visits_and_is_untouched_by_failed_attempts(world: World)
     assert view.output["t"]["visits"] == 4
 
 
-def test_large_state_lies_outside_the_head_and_its_old_versions_stay_for_forks(world: World) -> None:
+def test_large_state_lies_outside_the_head_and_old_versions_stay_for_forks(world: World) -> None:
     @actor("hoard", state=list, outports=("again", "done"))
     async def hoard(message: Any, context: Context) -> Emit:
         context.state.append("y" * 300)
