@@ -36,6 +36,8 @@ log = logging.getLogger("tidestep")
 
 RUNNING_DELAY_MS = 60_000
 """How long a second delivery of a token that runs in this process is put off."""
+OWING_DELAY_MS = 1_000
+"""How long a step is put off in a run that owes others as much as it may."""
 SHORTEST_STEP_MS = 50
 """With less time left than this, no attempt is begun: the message goes round once more."""
 
@@ -61,6 +63,9 @@ class Dispatcher(Receiver):
         if delay_ms:
             log.warning("run %s takes too many steps a minute and rests %d ms", key.run, delay_ms)
             return await self.defer(received, now + delay_ms)
+        if len(head.owed) >= self._platform.limits.owed:
+            await self._payer.pay(key, head, received.loaded.definition)
+            return await self.defer(received, now + OWING_DELAY_MS)
         if received.deadline - now < SHORTEST_STEP_MS:
             return await self.defer(received, now)
         name = (key, head.epoch, token.node, token.visit, token.attempt)

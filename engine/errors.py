@@ -244,10 +244,6 @@ class WorkerRunning(PlatformError):
     http_status = 409
 
 
-class StillOwing(PlatformError):
-    """A run owes others as many signals as it may, and their receivers cannot take them now."""
-
-
 class OutOfTime(PlatformError):
     """The time for a step was over before its actor could be called; nothing was attempted."""
 

@@ -115,13 +115,13 @@ def outcome_of(
     return Expired() if token.due and token.due <= now else None
 
 
-def dead_items(head: Head, signals: Iterable[tuple[str, Signal]], now: int) -> tuple[str, ...]:
+def dead_signals(head: Head, signals: Iterable[tuple[str, Signal]], now: int) -> list[Signal]:
     """Answers that no wait can take any more, and that nobody looks at who has just sent them."""
-    return tuple(
-        name
-        for name, signal in signals
+    return [
+        signal
+        for _, signal in signals
         if signal.node != BY_NAME and signal.at < now - SETTLED_MS and not _awaited(head, signal)
-    )
+    ]
 
 
 def _awaited(head: Head, signal: Signal) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 from engine.actors import Context, Sleep, Wait
 from engine.actors.context import Sending
 from engine.actors.registry import AnyActor
-from engine.errors import InvalidName, InvalidValue, StillOwing, TooLarge
+from engine.errors import InvalidName, InvalidValue, TooLarge
 from engine.json_values import decode_json, encode_json
 from engine.layout import RunKey, output_item, owed_item, run_key, signal_name, state_item
 from engine.outcomes import Done, Effect, Outcome, Slept, Waited
@@ -74,18 +74,14 @@ class Keeping:
         return await store_value(text, self._key.partition, name, self._platform.blobs)
 
     async def effects(self, sendings: list[Sending]) -> tuple[tuple[Effect, ...], tuple[Item, ...]]:
-        """What the actor asked to be sent. Raises TooLarge, InvalidValue or StillOwing."""
+        """What the actor asked to be sent. Raises TooLarge or InvalidValue."""
         if not sendings:
             return (), ()
         limits = self._platform.limits
-        if len(sendings) > limits.owed:
+        if len(sendings) > limits.sends:
             raise TooLarge(
-                f"the attempt sends {len(sendings)} signals; a run may owe {limits.owed} at a time"
-            )
-        if len(self._head.owed) + len(sendings) > limits.owed:
-            raise StillOwing(
-                f"run {self._key.run} owes {len(self._head.owed)} signals that cannot be delivered "
-                f"yet; the limit is {limits.owed}"
+                f"the attempt sends {len(sendings)} signals; the limit is {limits.sends}: send the "
+                "rest from other nodes"
             )
         effects: list[Effect] = []
         items: list[Item] = []

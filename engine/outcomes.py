@@ -91,7 +91,5 @@ class Settling(msgspec.Struct, frozen=True):
     policy: RetryPolicy = NO_RETRY
     state: Value | None = None
     effects: tuple[Effect, ...] = ()
-    dead: tuple[str, ...] = ()
-    """Inbox items that go with this save: nobody can take them any more."""
     look_at: int = 0
     """When to look after what this makes ready (ms since 1970); 0 for the usual coarse time."""

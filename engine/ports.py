@@ -302,7 +302,10 @@ class Limits:
     steps_per_minute: int = 60_000
     """Of one run; a minute's worth may come at once."""
     owed: int = 64
-    """Effects that one head owes at a time, and so the most that one step may add."""
+    """Signals that a run may owe others before it rests until they are paid. Branches that end at
+    the same moment may go beyond it."""
+    sends: int = 16
+    """Signals that one attempt may send."""
 
 
 @dataclass(frozen=True, slots=True)

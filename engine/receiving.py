@@ -26,7 +26,7 @@ from engine.attempt import Attempted
 from engine.ending import limit_reached
 from engine.errors import Corrupt, NewerFormat
 from engine.events import ended_event, settled_events
-from engine.inbox import dead_items, outcome_of, read_inbox
+from engine.inbox import dead_signals, outcome_of, read_inbox
 from engine.layout import RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message, encode_message
@@ -35,6 +35,7 @@ from engine.paying import Payer
 from engine.plan import Defer, Finish, Ignore, Look, Relay, owned_by, plan
 from engine.ports import Commit, Delivery, Platform, RevisionConflict, Send
 from engine.records import at_once, head_record, token_sends
+from engine.remembering import clear_away
 from engine.saving import Saver
 from engine.settle import Settled
 from engine.snapshot import Head, State, Status, Token, decode_head
@@ -256,10 +257,9 @@ class Receiver(ABC):
         head, sid = received.head, received.message.sid
         signals = await read_inbox(self._platform.journal, received.key, head)
         now = self._platform.clock.now()
+        await clear_away(self._platform.journal, received.key, dead_signals(head, signals, now))
         outcome = outcome_of(head, token, signals, now)
-        if outcome is None:
-            return None
-        return Settling(token, outcome, sid, now, dead=dead_items(head, signals, now))
+        return None if outcome is None else Settling(token, outcome, sid, now)
 
     async def _done(self, received: Received, tokens: Iterable[Token] = ()) -> None:
         """Send messages for tokens that may have none, pay what is owed, and acknowledge."""

@@ -119,9 +119,7 @@ def settle(
         waits=_waits(head, settling, ruling, number),
     )
     if isinstance(settling.outcome, Signalled):
-        after = replace(after, consumed=(*head.consumed, settling.outcome.item, *settling.dead))
-    elif settling.dead:
-        after = replace(after, consumed=(*head.consumed, *settling.dead))
+        after = replace(after, consumed=(*head.consumed, settling.outcome.item))
     if settling.effects:
         after = _owing(after, settling.effects, number, now)
     if head.status is Status.CLOSING:

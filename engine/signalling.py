@@ -16,7 +16,6 @@ What must stay true (DESIGN §4 rule 14)
 
 from __future__ import annotations
 
-import hashlib
 from contextlib import suppress
 from typing import Any
 
@@ -25,10 +24,8 @@ from msgspec.structs import replace
 
 from engine.definition import Definition
 from engine.errors import (
-    Corrupt,
     InboxFull,
     InvalidInput,
-    NewerFormat,
     NotJson,
     PayloadTooLarge,
     RunEnded,
@@ -41,32 +38,36 @@ from engine.inbox import (
     BY_NAME,
     FORMAT,
     Signal,
-    dead_items,
     encode_signal,
     for_wait,
     outcome_of,
     read_inbox,
 )
-from engine.json_values import decode_json, encode_json
+from engine.json_values import encode_json
 from engine.layout import (
     INBOX_PREFIX,
     RunKey,
     WaitAddress,
     inbox_item,
     payload_item,
-    signal_item,
     signal_name,
 )
 from engine.loaded import Definitions
 from engine.outcomes import Settling, Signalled
 from engine.ports import Item, ItemConflict, Platform, RevisionConflict
+from engine.remembering import (
+    Remembered,
+    content_digest,
+    recall,
+    recalled,
+    refuse,
+    remembered_item,
+)
 from engine.saving import Saver
 from engine.settle import Settled
 from engine.snapshot import Head, State, Status, Token, Wait, decode_head
 from engine.timing import API_LOOK_MS
 from engine.values import store_value
-
-_sorted = msgspec.json.Encoder(order="sorted")
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -75,17 +76,6 @@ class Answered(msgspec.Struct, frozen=True):
     id: str
     at: int
     created: bool
-
-
-class _Remembered(msgspec.Struct, frozen=True, array_like=True):
-    """What stays of a signal: a digest of its content, when it came, and where it lay."""
-
-    format: int
-    digest: bytes
-    at: int
-    item: str
-    refused: bool = False
-    """Whether it came too late, and its sender was told."""
 
 
 class Signaller:
@@ -144,9 +134,9 @@ class Signaller:
         return text
 
     async def _send(self, key: RunKey, signal: Signal, text: bytes) -> Answered:
-        digest = _digest(signal, text)
+        digest = content_digest(signal, text)
         head = await self._head(key)
-        remembered = await self._remembered(key, signal.id)
+        remembered = await recall(self._platform.journal, key, signal.id)
         created = remembered is None
         if remembered is None:
             _must_be_open(key, head, signal, self._platform.clock.now())
@@ -164,25 +154,25 @@ class Signaller:
 
     async def _store(
         self, key: RunKey, signal: Signal, text: bytes, digest: bytes
-    ) -> tuple[_Remembered, bool]:
+    ) -> tuple[Remembered, bool]:
         """What is remembered of the signal, and whether it is this one that was stored."""
         platform = self._platform
         at = self._last_at = max(platform.clock.now(), self._last_at + 1)
         name = payload_item(signal.id, platform.entropy.new_id())
         value, payload = await store_value(text, key.partition, name, platform.blobs)
         item = inbox_item(at, signal.id)
-        remembered = _Remembered(FORMAT, digest, at, item)
-        marker = Item(key.partition, signal_item(signal.id), msgspec.msgpack.encode(remembered))
+        remembered = Remembered(FORMAT, digest, at, item)
+        marker = remembered_item(key, signal.id, remembered)
         body = encode_signal(replace(signal, at=at, value=value))
         also = [Item(key.partition, item, body), *([payload] if payload is not None else [])]
         try:
             await platform.journal.swap(marker, None, also)
         except ItemConflict as conflict:  # somebody else was quicker, or our own write timed out
-            winner = _recalled(key, conflict.current or b"")
+            winner = recalled(key, conflict.current or b"")
             return winner, winner == remembered
         return remembered, True
 
-    async def _wake(self, key: RunKey, signal: Signal, remembered: _Remembered) -> None:
+    async def _wake(self, key: RunKey, signal: Signal, remembered: Remembered) -> None:
         """End the waits that can take what lies in the inbox; theirs are the signals from now on.
 
         A time-out that is being decided at the same moment conflicts, and looks again. Raises
@@ -204,8 +194,7 @@ class Signaller:
                 return
             loaded = await self._definitions.get(key.tenant, head.definition)
             sid, look_at = self._platform.entropy.new_id(), now + API_LOOK_MS
-            dead = dead_items(head, signals, now)
-            settling = Settling(token, outcome, sid, now, dead=dead, look_at=look_at)
+            settling = Settling(token, outcome, sid, now, look_at=look_at)
             with suppress(RevisionConflict):
                 settled = await self._saver.save(key, head, loaded, settling)
                 self._publish(key, loaded.definition, settled)
@@ -217,7 +206,7 @@ class Signaller:
                 events.publish(event)
 
     async def _must_be_taken(
-        self, key: RunKey, head: Head, signal: Signal, remembered: _Remembered
+        self, key: RunKey, head: Head, signal: Signal, remembered: Remembered
     ) -> None:
         """A signal to a wait that is no longer open must be the one that closed it."""
         if signal.node == BY_NAME or _still_to_come(head, signal):
@@ -226,17 +215,8 @@ class Signaller:
             return
         found = await self._platform.journal.items(key.partition, [remembered.item])
         if remembered.item in found:
-            await self._refuse(key, signal.id, remembered)
+            await refuse(self._platform.journal, key, signal.id, remembered)
             raise _too_late(key)
-
-    async def _refuse(self, key: RunKey, id: str, remembered: _Remembered) -> None:
-        """Remember that this answer came too late, and clear it away."""
-        before, after = (
-            msgspec.msgpack.encode(each) for each in (remembered, replace(remembered, refused=True))
-        )
-        with suppress(ItemConflict):  # it is remembered already
-            await self._platform.journal.swap(Item(key.partition, signal_item(id), after), before)
-        await self._platform.journal.remove(key.partition, [remembered.item])
 
     async def _must_have_room(self, key: RunKey) -> None:
         limit = self._platform.limits.signals
@@ -254,31 +234,9 @@ class Signaller:
             raise RunNotFound(f"there is no run '{key.run}'")
         return decode_head(body)
 
-    async def _remembered(self, key: RunKey, id: str) -> _Remembered | None:
-        name = signal_item(id)
-        found = await self._platform.journal.items(key.partition, [name])
-        return _recalled(key, found[name]) if name in found else None
-
 
 def _too_late(key: RunKey) -> WaitClosed:
     return WaitClosed(f"run '{key.run}': the wait was over before this answer came")
-
-
-def _recalled(key: RunKey, body: bytes) -> _Remembered:
-    """Raises NewerFormat or Corrupt."""
-    try:
-        remembered = msgspec.msgpack.decode(body, type=_Remembered)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"run '{key.run}': what is remembered of a signal: {error}") from error
-    if remembered.format > FORMAT:
-        raise NewerFormat(f"run '{key.run}' remembers a signal in format {remembered.format}")
-    return remembered
-
-
-def _digest(signal: Signal, text: bytes) -> bytes:
-    """The same for payloads that differ in nothing but the order of their keys."""
-    content = _sorted.encode(decode_json(text))
-    return hashlib.blake2b(signal.name.encode() + b"\0" + content, digest_size=16).digest()
 
 
 def _must_be_open(key: RunKey, head: Head, signal: Signal, now: int) -> None:

@@ -19,6 +19,7 @@ MOST: Mapping[str, int] = {
     "definition_bytes": 384 << 10,
     "frontier": 500,
     "owed": 250,
+    "sends": 16,
     "deaths": 5,
 }
 """What can be set at most. DynamoDB refuses items above 400 KB, names and keys included: a

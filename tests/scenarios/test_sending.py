@@ -261,14 +261,40 @@ def test_what_cannot_be_sent_fails_the_attempt(
     assert inbox(world) == 0
 
 
-def test_more_than_may_be_owed_at_a_time_fails_the_attempt(world: World) -> None:
-    world.limits = Limits(owed=2)
+def test_an_attempt_that_sends_more_than_it_may_fails(world: World) -> None:
+    world.limits = Limits(sends=2)
     begin(world, 3)
     world.work()
     view = world.view("sender")
     assert view.error is not None
     assert view.error["type"] == "TooLarge"
-    assert "sends 3 signals; a run may owe 2" in view.error["message"]
+    assert "sends 3 signals; the limit is 2" in view.error["message"]
+
+
+def test_a_run_that_owes_as_much_as_it_may_rests_until_it_is_paid(world: World) -> None:
+    @actor
+    async def last(message: Any) -> str:
+        return "done"
+
+    @actor
+    async def deaf(message: Any, context: Context) -> Any:
+        return Wait("other")
+
+    world.limits = Limits(owed=2, signals=1)
+    world.start("name: w\nnodes: [{id: only, actor: deaf}]", {}, deaf, run="receiver")
+    world.step()
+    document = SENDER.replace("actor: tell}", "actor: tell}, {id: last, actor: last}")
+    document += "\nedges: [{from: only, to: last}]"
+    world.start(document, {"to": "receiver", "count": 3}, tell, last, run="sender")
+    world.step()
+    for _ in range(3):
+        assert [handled.what for handled in world.step()] == ["deferred"]
+        world.clock.advance(2)
+    assert world.done("sender") == ["only"]
+    world.limits = Limits(owed=2)
+    world.work()
+    assert world.view("sender").output == {"last": "done"}
+    assert inbox(world) == 3
 
 
 def test_a_store_that_does_not_take_a_signal_leaves_the_delivery_unacknowledged(
