@@ -31,7 +31,7 @@ from engine.errors import (
     StepCrashed,
     TidestepError,
 )
-from engine.layout import RunKey, claim_item
+from engine.layout import RunKey, claim_item, once_item
 from engine.ports import Item, ItemConflict, Platform
 from engine.snapshot import Token
 
@@ -120,11 +120,11 @@ class Claims:
         """Claim the token, and hold it for as long as the block runs.
 
         Yields Free where the claim is ours; the block must not run the actor on anything else. A
-        block that raises PlatformError, or is cancelled, has not died, and gives the claim back,
+        block that raises, or is cancelled, has not died, and gives the claim back,
         unless its actor must not run twice and has been `called`. Raises OutOfTime where waiting
         for a turn alone took the time of the step.
         """
-        name = claim_item(epoch, token)
+        name = once_item(token) if at_most_once else claim_item(epoch, token)
         execution = self._platform.entropy.new_id()
         before: bytes | None = None
         ours = b""
@@ -152,7 +152,7 @@ class Claims:
                     raise
             try:
                 yield judgement
-            except (PlatformError, asyncio.CancelledError):
+            except (Exception, asyncio.CancelledError):
                 if isinstance(judgement, Free) and not (at_most_once and called()):
                     await self._give_back(key, name, ours, judgement.deaths)
                 raise
@@ -180,7 +180,7 @@ class Claims:
         timer = loop.call_later(LATE_MS / 1000, lambda: late.append(loop.create_task(claim())))
         try:
             yield written
-        except (PlatformError, asyncio.CancelledError):
+        except (Exception, asyncio.CancelledError):
             for task in late:
                 await self._give_back(key, name, await task, 0)
             raise

@@ -15,13 +15,15 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Container
 
 from msgspec.structs import replace
 
 from engine.actors import Registry
 from engine.attempt import Attempt
 from engine.claims import Claims, Fatal, Taken
-from engine.errors import Corrupt, Undeliverable
+from engine.dispatcher import RUNNING_DELAY_MS, Running
+from engine.errors import Corrupt, NewerFormat, Undeliverable
 from engine.layout import message_group
 from engine.messages import Message, decode_message, encode_message
 from engine.ports import Delivery, Platform, Send
@@ -37,8 +39,12 @@ INJECTION_DELAY_MS = 60_000
 class DeadLetters(Receiver):
     """Handles dead letters as the dispatcher handles deliveries, and runs no actor."""
 
-    def __init__(self, platform: Platform, actors: Registry) -> None:
+    def __init__(
+        self, platform: Platform, actors: Registry, running: Container[Running] = frozenset()
+    ) -> None:
+        """`running` is what a dispatcher of the same process runs right now."""
         super().__init__(platform)
+        self._running = running
         self._actors = actors
         self._claims = Claims(platform)
 
@@ -50,9 +56,16 @@ class DeadLetters(Receiver):
             return await self._keep(delivery, error)
         return await super().handle(delivery, deadline)
 
+    async def put_off(self, delivery: Delivery, error: NewerFormat) -> Handled:
+        """What a newer version has written stays a dead letter, for that one to judge."""
+        raise error
+
     async def run(self, received: Received, token: Token) -> Handled:
         """Send the message again, or fail the attempt that cannot be delivered."""
-        message = received.message
+        message, head = received.message, received.head
+        name = (received.key, head.epoch, token.node, token.visit, token.attempt)
+        if name in self._running:
+            return await self.defer(received, self._platform.clock.now() + RUNNING_DELAY_MS)
         if message.injected < self._platform.limits.injections:
             again = replace(message, again=True, injected=message.injected + 1)
             delay_ms = min(INJECTION_DELAY_MS << message.injected, 900_000)

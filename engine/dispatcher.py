@@ -42,6 +42,10 @@ SHORTEST_STEP_MS = 50
 """With less time left than this, no attempt is begun: the message goes round once more."""
 
 
+Running = tuple[RunKey, int, int, int, int]
+"""Run, epoch, node, visit and attempt."""
+
+
 class Dispatcher(Receiver):
     """Handles deliveries, any number at a time.
 
@@ -53,7 +57,8 @@ class Dispatcher(Receiver):
         super().__init__(platform)
         self._actors = actors
         self._claims = Claims(platform)
-        self._running: set[tuple[RunKey, int, int, int, int]] = set()
+        self.running: set[Running] = set()
+        """What this process runs right now."""
 
     async def run(self, received: Received, token: Token) -> Handled:
         """Run the actor of this token and record what comes of it, or put it off."""
@@ -69,20 +74,22 @@ class Dispatcher(Receiver):
         if received.deadline - now < SHORTEST_STEP_MS:
             return await self.defer(received, now)
         name = (key, head.epoch, token.node, token.visit, token.attempt)
-        if name in self._running:
+        if name in self.running:
             return await self.defer(received.begun_before(), now + RUNNING_DELAY_MS)
-        self._running.add(name)
+        self.running.add(name)
         try:
             return await self._claim_and_run(received, token)
         except OutOfTime:
-            return await self.defer(received, now)
+            if received.repeated:
+                raise  # not for the first time: it counts as received, and is a dead letter one day
+            return await self.defer(received.begun_before(), now)
         except Corrupt:
             # What the head referred to may have been dropped by a save since; a newer head knows.
             current = await self._platform.journal.head(key)
             if current is None or decode_head(current).rev == head.rev:
                 raise
         finally:
-            self._running.discard(name)
+            self.running.discard(name)
         return await self._handle(received.delivery, received.deadline)
 
     async def _claim_and_run(self, received: Received, token: Token) -> Handled:

@@ -22,11 +22,11 @@ from engine.errors import (
     InvalidInput,
     NotJson,
     RunExists,
-    RunNotFound,
     StepNotFound,
 )
 from engine.events import Event, Type
 from engine.folding import fold
+from engine.heads import read_head
 from engine.json_values import decode_json, encode_json
 from engine.layout import FORK_ITEM, RunKey, page_item, payload_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
@@ -80,7 +80,7 @@ class Forker:
         Raises RunNotFound, StepNotFound, InvalidInput, InvalidName, or RunExists.
         """
         platform = self._platform
-        head = await self._head(key)
+        head = await read_head(self._platform.journal, key)
         loaded = await self._definitions.get(key.tenant, head.definition)
         entries = [entry async for entry in self._entries(key, head)]
         number = _numbered(key, loaded, entries, step)
@@ -204,12 +204,6 @@ class Forker:
                 yield entry
         for entry in head.tail:
             yield entry
-
-    async def _head(self, key: RunKey) -> Head:
-        body = await self._platform.journal.head(key)
-        if body is None:
-            raise RunNotFound(f"there is no run '{key.run}'")
-        return decode_head(body)
 
 
 class _Copier:

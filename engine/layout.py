@@ -117,6 +117,11 @@ def claim_item(epoch: int, token: Token) -> str:
     return f"{CLAIM_PREFIX}{epoch}.{token.node}.{token.visit}.{token.attempt}"
 
 
+def once_item(token: Token) -> str:
+    """The claim of what must not run twice, in no epoch: visits and attempts never begin again."""
+    return f"{CLAIM_PREFIX}once.{token.node}.{token.visit}.{token.attempt}"
+
+
 def inbox_item(at: int, id: str) -> str:
     """Signals sort by when they came (ms since 1970)."""
     return f"{INBOX_PREFIX}{at:015d}.{id}"

@@ -48,3 +48,8 @@ def decode_message(body: str) -> Message:
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
         raise Corrupt(f"not a message of ours: {error}") from error
+
+
+def marked_again(body: str) -> str:
+    """The same message, whatever else is in it, with `again` set."""
+    return msgspec.json.encode({**msgspec.json.decode(body), "again": True}).decode()

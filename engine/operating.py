@@ -13,13 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.ending import cancel, close, reopened
-from engine.errors import CallerError, NothingToRetry, PlatformError, RunEnded, RunNotFound
+from engine.errors import CallerError, NothingToRetry, PlatformError, RunEnded
 from engine.events import Event, Type
+from engine.heads import read_head
 from engine.layout import DEFAULT_TENANT, RunKey
 from engine.loaded import Definitions
 from engine.ports import Commit, Platform, RevisionConflict, RunRow
 from engine.records import at_once, head_record, token_sends
-from engine.snapshot import Head, Status, decode_head
+from engine.snapshot import Head, Status
 from engine.timing import runnable
 
 log = logging.getLogger("tidestep")
@@ -73,8 +74,8 @@ class Operator:
         Raises RunNotFound, or NothingToRetry for a run that is going on, has completed, or has
         nothing left that could run.
         """
-        definition = await self._definitions.get(key.tenant, (await self._head(key)).definition)
-        deadline = definition.definition.deadline
+        head = await read_head(self._platform.journal, key)
+        deadline = (await self._definitions.get(key.tenant, head.definition)).definition.deadline
         return await self._save(key, lambda head, now: _retried(key, head, deadline, now))
 
     async def redrive(
@@ -98,7 +99,8 @@ class Operator:
             if workflow is not None and row.workflow != workflow:
                 continue
             try:
-                if error is not None and _error_of(await self._head(row.key)) != error:
+                head = await read_head(self._platform.journal, row.key)
+                if error is not None and _error_of(head) != error:
                     continue
                 await self.retry(row.key)
             except (CallerError, PlatformError) as reason:  # it must not hide the others
@@ -125,7 +127,7 @@ class Operator:
         """Apply `change` to the head until it holds, and send what belongs on the queue then."""
         platform = self._platform
         while True:
-            head, now = await self._head(key), platform.clock.now()
+            head, now = await read_head(self._platform.journal, key), platform.clock.now()
             after = change(head, now)
             if after is head:
                 return head
@@ -133,10 +135,13 @@ class Operator:
             sends = token_sends(
                 key, after, at_once(runnable(after, now)), now, platform.entropy.new_id
             )
+            record = head_record(key, after)
             try:
-                await platform.journal.commit(Commit(head_record(key, after), head.rev, (), sends))
-            except RevisionConflict:
-                continue
+                await platform.journal.commit(Commit(record, head.rev, (), sends))
+            except RevisionConflict as conflict:
+                if conflict.current != record.body:
+                    continue
+                await platform.journal.send(sends)  # our own save, which seemed to have failed
             self._publish(key, after, now)
             return after
 
@@ -146,12 +151,6 @@ class Operator:
             took = head.ended_at - head.created_at if head.ended_at else 0
             event = Event(what, key.tenant, key.run, head.workflow, now, took_ms=took)
             self._platform.events.publish(event)
-
-    async def _head(self, key: RunKey) -> Head:
-        body = await self._platform.journal.head(key)
-        if body is None:
-            raise RunNotFound(f"there is no run '{key.run}'")
-        return decode_head(body)
 
 
 _EVENTS = {Status.CANCELLED: Type.CANCELLED, Status.CLOSING: Type.CANCELLING}

@@ -21,7 +21,7 @@ from engine.layout import RunKey
 from engine.ports import Commit, Delivery, Platform, RevisionConflict
 from engine.records import head_record
 from engine.signalling import Signaller
-from engine.snapshot import Head, decode_head
+from engine.snapshot import Head, Payload, decode_head
 from engine.timing import LOOK_AFTER_MS, next_look
 from engine.values import Values
 
@@ -56,8 +56,15 @@ class Payer:
             look_at = self._platform.clock.now() + LOOK_AFTER_MS if rest else 0
             after = replace(head, rev=head.rev + 1, owed=rest, owed_look_at=look_at)
             record = head_record(key, replace(after, wake_at=next_look(after)))
+            drops = [
+                owed.value.ref
+                for owed in head.owed
+                if owed.id in paid and isinstance(owed.value, Payload) and not owed.value.blob
+            ]
             try:
-                await journal.commit(Commit(record, head.rev, acknowledgement=acknowledgement))
+                await journal.commit(
+                    Commit(record, head.rev, drops=drops, acknowledgement=acknowledgement)
+                )
                 return
             except RevisionConflict as conflict:
                 if conflict.current is None:
@@ -74,8 +81,13 @@ class Payer:
         for owed in head.owed:
             if owed.receiver in unable:
                 continue
-            text = (await values.texts({0: owed.value}))[0]
             receiver, id = RunKey(key.tenant, owed.receiver), f"from:{key.run}:{owed.id}"
+            try:
+                text = (await values.texts({0: owed.value}))[0]
+            except Corrupt as error:
+                log.error("run %s: a signal to run %s is lost: %s", key.run, owed.receiver, error)
+                paid.add(owed.id)
+                continue
             try:
                 await self._signaller.forward(receiver, owed.name, text, key.run, owed.sequence, id)
             except (InboxFull, Corrupt, NewerFormat) as error:

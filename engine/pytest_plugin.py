@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from engine.simulation.testing import Rehearsal, Simulate
+    from engine.simulation.trials.testing import Rehearsal, Simulate
 
 SEEDS = 20
 FAULTS = "mild"
@@ -55,7 +55,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture
 def simulation(request: pytest.FixtureRequest) -> Iterator[Simulate]:
     """Makes simulations of a workflow: `simulation("order.yaml", actors="shop")`."""
-    from engine.simulation.testing import Simulate
+    from engine.simulation.trials.testing import Simulate
 
     marker = request.node.get_closest_marker("simulated")
     faults = "none" if marker is None else _asked(marker)[1]

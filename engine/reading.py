@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from engine.definition import Definition
-from engine.errors import Corrupt, RunNotFound
+from engine.heads import read_head
 from engine.layout import RunKey
 from engine.loaded import Definitions
 from engine.paging import read_pages
@@ -26,7 +26,6 @@ from engine.snapshot import (
     Token,
     Value,
     back,
-    decode_head,
     settled_at,
 )
 from engine.values import Values
@@ -118,13 +117,7 @@ class RunReader:
 
     async def head(self, key: RunKey) -> Head:
         """Raises RunNotFound, NewerFormat or Corrupt."""
-        body = await self._platform.journal.head(key)
-        if body is None:
-            raise RunNotFound(f"there is no run '{key.run}'")
-        try:
-            return decode_head(body)
-        except Corrupt as error:
-            raise Corrupt(f"run '{key.run}': {error}; restore it, or leave it alone") from error
+        return await read_head(self._platform.journal, key)
 
     async def definition(self, key: RunKey, head: Head) -> Definition:
         return (await self._definitions.get(key.tenant, head.definition)).definition

@@ -29,7 +29,7 @@ from engine.events import ended_event, settled_events
 from engine.inbox import dead_signals, outcome_of, read_inbox
 from engine.layout import RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
-from engine.messages import Message, decode_message, encode_message
+from engine.messages import Message, decode_message, encode_message, marked_again
 from engine.outcomes import Settling, Signalled, Waited
 from engine.paying import Payer
 from engine.plan import Defer, Finish, Ignore, Look, Relay, owned_by, plan
@@ -110,10 +110,15 @@ class Receiver(ABC):
         try:
             return await self._handle(delivery, deadline)
         except NewerFormat as error:
-            log.warning("put off: %s", error)
-            send = Send(delivery.body, NEWER_GROUP, NEWER_DELAY_MS)
-            await self._platform.journal.send([send], delivery)
-            return Handled("newer")
+            return await self.put_off(delivery, error)
+
+    async def put_off(self, delivery: Delivery, error: NewerFormat) -> Handled:
+        """A message or head that a newer version has written: send a copy, delayed (rule 20)."""
+        log.warning("put off: %s", error)
+        body = delivery.body if delivery.receives < 2 else marked_again(delivery.body)
+        send = Send(body, NEWER_GROUP, NEWER_DELAY_MS)
+        await self._platform.journal.send([send], delivery)
+        return Handled("newer")
 
     async def _handle(self, delivery: Delivery, deadline: int) -> Handled:
         journal = self._platform.journal

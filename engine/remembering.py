@@ -75,6 +75,11 @@ async def refuse(journal: Journal, key: RunKey, id: str, remembered: Remembered)
     await journal.remove(key.partition, [remembered.item])
 
 
+async def forget(journal: Journal, key: RunKey, id: str, remembered: Remembered) -> None:
+    """Take a signal back that nobody has taken: a retry may open its wait again, for any answer."""
+    await journal.remove(key.partition, [remembered.item, signal_item(id)])
+
+
 async def clear_away(journal: Journal, key: RunKey, dead: Iterable[Signal]) -> None:
     """Refuse signals that no wait can take any more, so that they do not fill the inbox."""
     for signal in dead:

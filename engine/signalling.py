@@ -29,15 +29,16 @@ from engine.errors import (
     NotJson,
     PayloadTooLarge,
     RunEnded,
-    RunNotFound,
     SignalConflict,
     WaitClosed,
 )
 from engine.events import settled_events
+from engine.heads import read_head
 from engine.inbox import (
     BY_NAME,
     FORMAT,
     Signal,
+    dead_signals,
     encode_signal,
     for_wait,
     outcome_of,
@@ -45,7 +46,6 @@ from engine.inbox import (
 )
 from engine.json_values import encode_json
 from engine.layout import (
-    INBOX_PREFIX,
     RunKey,
     WaitAddress,
     inbox_item,
@@ -57,7 +57,9 @@ from engine.outcomes import Settling, Signalled
 from engine.ports import Item, ItemConflict, Platform, RevisionConflict
 from engine.remembering import (
     Remembered,
+    clear_away,
     content_digest,
+    forget,
     recall,
     recalled,
     refuse,
@@ -65,7 +67,7 @@ from engine.remembering import (
 )
 from engine.saving import Saver
 from engine.settle import Settled
-from engine.snapshot import Head, State, Status, Token, Wait, decode_head
+from engine.snapshot import Head, State, Status, Token, Wait
 from engine.timing import API_LOOK_MS
 from engine.values import store_value
 
@@ -109,7 +111,7 @@ class Signaller:
     async def answer(self, address: WaitAddress, payload: Any) -> Answered:
         """Answer one wait, once. Raises as `signal` does, and WaitClosed where it is over."""
         text = self._checked(payload)
-        head = await self._head(address.key)
+        head = await read_head(self._platform.journal, address.key)
         if head.created_at // 1000 != address.since:
             raise WaitClosed(f"run '{address.key.run}' is not the one that waited for this")
         return await self._send(address.key, _answer(address), text)
@@ -135,12 +137,13 @@ class Signaller:
 
     async def _send(self, key: RunKey, signal: Signal, text: bytes) -> Answered:
         digest = content_digest(signal, text)
-        head = await self._head(key)
+        head = await read_head(self._platform.journal, key)
         remembered = await recall(self._platform.journal, key, signal.id)
         created = remembered is None
         if remembered is None:
             _must_be_open(key, head, signal, self._platform.clock.now())
-            await self._must_have_room(key)
+            if not _waiting_for(head, signal):  # else it does not stay
+                await self._must_have_room(key, head)
             remembered, created = await self._store(key, signal, text, digest)
         if remembered.digest != digest:
             raise SignalConflict(
@@ -179,9 +182,9 @@ class Signaller:
         WaitClosed where nobody waits for this answer any more.
         """
         while True:
-            head = await self._head(key)
+            head = await read_head(self._platform.journal, key)
             tokens = _waiting_for(head, signal)
-            if not tokens or head.status.terminal or head.status is Status.CLOSING:
+            if not tokens or _is_over(head):
                 await self._must_be_taken(key, head, signal, remembered)
                 return
             signals = await read_inbox(self._platform.journal, key, head)
@@ -209,30 +212,34 @@ class Signaller:
         self, key: RunKey, head: Head, signal: Signal, remembered: Remembered
     ) -> None:
         """A signal to a wait that is no longer open must be the one that closed it."""
-        if signal.node == BY_NAME or _still_to_come(head, signal):
+        if signal.node == BY_NAME or (_still_to_come(head, signal) and not _is_over(head)):
             return
         if remembered.item in head.consumed:
             return
         found = await self._platform.journal.items(key.partition, [remembered.item])
+        if remembered.item in found and _is_over(head):
+            await forget(self._platform.journal, key, signal.id, remembered)
+            raise RunEnded(f"run '{key.run}' ended before this answer came")
         if remembered.item in found:
             await refuse(self._platform.journal, key, signal.id, remembered)
             raise _too_late(key)
 
-    async def _must_have_room(self, key: RunKey) -> None:
-        limit = self._platform.limits.signals
-        count = 0
-        async for _ in self._platform.journal.scan(key.partition, INBOX_PREFIX):
-            count += 1
-            if count >= limit:
-                raise InboxFull(
-                    f"run '{key.run}': {count:,} signals wait for it, as many as its inbox may hold"
-                )
+    async def _must_have_room(self, key: RunKey, head: Head) -> None:
+        journal, limit = self._platform.journal, self._platform.limits.signals
+        signals = await read_inbox(journal, key, head)
+        if len(signals) < limit:
+            return
+        dead = dead_signals(head, signals, self._platform.clock.now())
+        await clear_away(journal, key, dead)
+        if len(signals) - len(dead) >= limit:
+            raise InboxFull(
+                f"run '{key.run}': {len(signals):,} signals wait for it, as many as its inbox may "
+                "hold"
+            )
 
-    async def _head(self, key: RunKey) -> Head:
-        body = await self._platform.journal.head(key)
-        if body is None:
-            raise RunNotFound(f"there is no run '{key.run}'")
-        return decode_head(body)
+
+def _is_over(head: Head) -> bool:
+    return head.status.terminal or head.status is Status.CLOSING
 
 
 def _too_late(key: RunKey) -> WaitClosed:
@@ -257,7 +264,7 @@ def _told(id: str) -> str:
 
 def takes_answer(head: Head, address: WaitAddress, now: int) -> bool:
     """Whether this wait is open or still to come, by what the head says: pure."""
-    if head.status.terminal or head.status is Status.CLOSING:
+    if _is_over(head):
         return False
     if head.created_at // 1000 != address.since:
         return False

@@ -26,7 +26,7 @@ from engine.errors import (
 )
 from engine.events import Event, Type
 from engine.json_values import encode_json
-from engine.layout import DEFAULT_TENANT, RUN_INPUT_ITEM, RunKey, run_key
+from engine.layout import DEFAULT_TENANT, FORK_ITEM, RUN_INPUT_ITEM, RunKey, run_key
 from engine.plan import owned_by
 from engine.ports import Commit, Limits, Platform, RevisionConflict
 from engine.records import definition_item, head_record, token_sends
@@ -68,6 +68,8 @@ class Starter:
         text = checked_input(definition, input, platform.limits.input_bytes)
         body, digest = encode_definition(definition)
         start_digest = _start_digest(tenant, digest, input)
+        if run is not None:
+            await self._must_not_be_forked(key)
         if (tenant, digest) not in self._stored:
             check_size(definition, len(body), platform.limits)
             await platform.journal.put([definition_item(tenant, digest, body)])
@@ -87,6 +89,11 @@ class Starter:
                 Event(Type.STARTED, key.tenant, key.run, definition.name, head.created_at)
             )
         return Started(key, True, head.status)
+
+    async def _must_not_be_forked(self, key: RunKey) -> None:
+        """A fork that is being made under this id writes its history before its head."""
+        if await self._platform.journal.items(key.partition, [FORK_ITEM]):
+            raise RunExists(f"run '{key.run}' is a fork of another run; choose another id")
 
     async def _again(self, key: RunKey, start_digest: bytes, current: bytes | None) -> Started:
         """The id is taken: by the same start, whose messages are sent again, or by another."""

@@ -63,8 +63,15 @@ async def sweep(
     """Look once at every run whose time has come; begin no more after `until` (ms since 1970)."""
     behind = await platform.journal.backlog() > platform.limits.backlog
     sweeper = _Sweeper(platform, behind=behind, until=until)
-    swept = await asyncio.gather(*(sweeper.shard(shard) for shard in shards))
-    looked_at, sent = (sum(numbers) for numbers in zip(*swept, strict=True))
+    looked_at = sent = 0
+    looks = [sweeper.shard(shard) for shard in shards]
+    for found in await asyncio.gather(*looks, return_exceptions=True):
+        if isinstance(found, PlatformError):  # one shard must not hide the others
+            log.error("a part of the index cannot be swept: %s", found)
+        elif isinstance(found, BaseException):
+            raise found
+        else:
+            looked_at, sent = looked_at + found[0], sent + found[1]
     return Swept(looked_at, sent, behind)
 
 

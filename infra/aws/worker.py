@@ -82,12 +82,13 @@ class AwsBackend:
         chosen = replace(
             settings or WorkerSettings(), step_timeout=STEP_TIMEOUT_S, sweep_every=SWEEP_EVERY_S
         )
+        dispatcher = Dispatcher(self.platform, actors)
         return Worker(
             self.platform,
-            Dispatcher(self.platform, actors),
+            dispatcher,
             self.source,
             chosen,
-            DeadLetters(self.platform, actors),
+            DeadLetters(self.platform, actors, dispatcher.running),
             self.dead_letters,
         )
 

@@ -111,12 +111,13 @@ class EmbeddedWorker(Embedded):
         from engine.dispatcher import Dispatcher
         from engine.worker import Worker, WorkerSettings
 
+        dispatcher = Dispatcher(self.platform, actors)
         return Worker(
             self.platform,
-            Dispatcher(self.platform, actors),
+            dispatcher,
             source or self.source,
             settings or WorkerSettings(),
-            DeadLetters(self.platform, actors),
+            DeadLetters(self.platform, actors, dispatcher.running),
         )
 
 

@@ -14,6 +14,8 @@ from unittest.mock import patch
 import boto3
 import pytest
 from moto import mock_aws
+from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 
 from infra.aws.table import table_definition
 
@@ -142,3 +144,25 @@ def stack(deployed: Stack) -> Stack:
     deployed.empty()
     starter.cache_clear()  # it remembers which definitions the table has
     return deployed
+
+
+class Template(SafeConstructor):
+    """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text."""
+
+
+Template.add_multi_constructor(
+    "!", lambda constructor, suffix, node: constructor.construct_scalar(node)
+)
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = Template
+    loaded: dict[str, Any] = yaml.load(Path("template.yaml"))
+    return loaded
+
+
+def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
+    found: dict[str, Any] = template["Resources"][name]["Properties"]
+    return found

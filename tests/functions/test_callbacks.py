@@ -11,10 +11,7 @@ from typing import Any
 import pytest
 
 from tests.engine.waiting import ADDRESS, write_waiting_run
-from tests.functions.conftest import Stack, sample
-from tests.functions.test_template import properties, template
-
-__all__ = ["template"]
+from tests.functions.conftest import Stack, properties, sample
 
 
 @pytest.fixture
@@ -153,21 +150,3 @@ def test_who_hands_out_addresses_knows_where_they_lead(template: dict[str, Any])
     same = properties(template, "CallbackFunction")["Environment"]["Variables"]
     assert told["TIDESTEP_CALLBACK_KEYS"] == same["TIDESTEP_CALLBACK_KEYS"] == "CallbackKeys"
     assert template["Parameters"]["CallbackKeys"]["NoEcho"] is True
-
-
-def test_the_open_function_can_delete_nothing(template: dict[str, Any]) -> None:
-    (policy,) = properties(template, "CallbackFunction")["Policies"]
-    actions = {
-        action
-        for statement in policy["Statement"]
-        for action in (
-            [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-        )
-    }
-    assert actions == {
-        "dynamodb:GetItem",
-        "dynamodb:PutItem",
-        "dynamodb:Query",
-        "sqs:SendMessage",
-        "s3:PutObject",
-    }

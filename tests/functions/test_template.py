@@ -5,35 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-
 from engine.ports import Limits
 from engine.timing import LOOK_AFTER_MS
 from infra.aws.table import TTL_ATTRIBUTE, table_definition
-
-
-class Template(SafeConstructor):
-    """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text."""
-
-
-Template.add_multi_constructor(
-    "!", lambda constructor, suffix, node: constructor.construct_scalar(node)
-)
-
-
-@pytest.fixture(scope="module")
-def template() -> dict[str, Any]:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = Template
-    loaded: dict[str, Any] = yaml.load(Path("template.yaml"))
-    return loaded
-
-
-def properties(template: dict[str, Any], name: str) -> dict[str, Any]:
-    found: dict[str, Any] = template["Resources"][name]["Properties"]
-    return found
+from tests.functions.conftest import properties
 
 
 def test_the_table_is_the_one_that_the_store_uses(template: dict[str, Any]) -> None:

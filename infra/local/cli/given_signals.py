@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable
 
 from engine.errors import InvalidInput
-from engine.simulation.outside import GivenSignal
+from engine.simulation.trials.outside import GivenSignal
 
 
 def read_signals(texts: Iterable[str]) -> tuple[GivenSignal, ...]:

@@ -13,11 +13,11 @@ from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 from engine.simulation import Muting
-from engine.simulation.outside import GivenSignal
-from engine.simulation.readable import readable
 from engine.simulation.shrinking import reduced
-from engine.simulation.survey import Survey
-from engine.simulation.trying import Scenario, Trial, attempt, history
+from engine.simulation.trials.outside import GivenSignal
+from engine.simulation.trials.readable import readable
+from engine.simulation.trials.survey import Survey
+from engine.simulation.trials.trying import Scenario, Trial, attempt, history
 from infra.local.cli import simulation_report as report
 from infra.local.cli.exits import INTERRUPTED, OK, VIOLATION
 from infra.local.cli.output import print_json, say

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from engine.simulation.survey import Survey, spread_of
-from engine.simulation.watching import RETRIED
+from engine.simulation.trials.survey import Survey, spread_of
+from engine.simulation.trials.watching import RETRIED
 from infra.local.cli.output import print_table, print_text
 from infra.local.cli.wording import count, duration, one_line
 

@@ -13,10 +13,10 @@ from engine.documents import compile_document, read_source
 from engine.documents.validate import checked_document, longest_lists, shaped_document
 from engine.errors import InvalidDefinition, InvalidInput, Misconfigured
 from engine.simulation import Muting, Settings
-from engine.simulation.fitting import fitting
-from engine.simulation.outside import GivenSignal
-from engine.simulation.stubs import TIMERS, Stubs, guessed_actors
-from engine.simulation.trying import Scenario
+from engine.simulation.trials.fitting import fitting
+from engine.simulation.trials.outside import GivenSignal
+from engine.simulation.trials.stubs import TIMERS, Stubs, guessed_actors
+from engine.simulation.trials.trying import Scenario
 from infra.limits import limits_from
 from infra.local.cli.checking import load_workflow
 from infra.local.cli.exits import command_line

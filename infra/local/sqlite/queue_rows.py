@@ -71,8 +71,12 @@ def postpone(connection: sqlite3.Connection, receipt: Receipt, replacement: Rece
 
 
 def count_interrupted(connection: sqlite3.Connection, now: int) -> None:
-    """A worker takes the file over: each due row may have been in its predecessor's hands."""
-    connection.execute("UPDATE queue SET receives = receives + 1 WHERE due_at <= ?", (now,))
+    """A worker takes the file over: each due row may have been in its predecessor's hands.
+
+    Once is enough to have it claimed; whether its worker died of it, claims tell. Most rows were in
+    nobody's hands, and must not become dead letters because workers come and go.
+    """
+    connection.execute("UPDATE queue SET receives = 1 WHERE due_at <= ? AND receives = 0", (now,))
 
 
 def due(connection: sqlite3.Connection, now: int, limit: int) -> Sequence[QueueRow]:

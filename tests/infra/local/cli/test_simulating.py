@@ -12,8 +12,8 @@ import pytest
 
 from engine.layout import RunKey
 from engine.simulation import Observer, Violation
-from engine.simulation.outside import GivenSignal
-from engine.simulation.trying import Scenario, Trial, attempt
+from engine.simulation.trials.outside import GivenSignal
+from engine.simulation.trials.trying import Scenario, Trial, attempt
 from engine.snapshot import Head
 from infra.local.cli import simulation_setup
 from infra.local.cli.given_signals import read_signals

@@ -258,12 +258,13 @@ def test_a_release_that_cannot_be_written_still_brings_the_delivery_back(
     assert runner.run(release()) == texts("a")
 
 
-def test_a_new_worker_finds_everything_and_counts_what_may_have_been_in_flight(
+def test_a_new_worker_finds_everything_and_counts_once_what_may_have_been_in_flight(
     runner: asyncio.Runner, path: Path, clock: ManualClock
 ) -> None:
-    for receives in (1, 2, 3):
+    """However many workers come and go: nobody may have tried it."""
+    for number, receives in enumerate((1, 2, 2, 2)):
         with SqliteWorker(path, clock) as worker:
-            if receives == 1:
+            if number == 0:
                 runner.run(worker.journal.send([message("a"), message("b", delay_s=5)]))
             found = runner.run(worker.source.receive(10, 0))
             assert [(d.body, d.receives) for d in found] == [(message("a").body, receives)]
@@ -272,7 +273,7 @@ def test_a_new_worker_finds_everything_and_counts_what_may_have_been_in_flight(
         pass  # a visitor counts nothing
     with SqliteWorker(path, clock) as worker:
         found = runner.run(worker.source.receive(10, 0))
-        assert [d.receives for d in found] == [4, 2]
+        assert [d.receives for d in found] == [2, 2]
 
 
 def test_after_kill_9_the_next_worker_finds_all_messages(
