@@ -157,7 +157,7 @@ class Attempt:
         message = self._redacted_text(_text_of(error))
         if len(message) > MESSAGE_LIMIT:
             message = message[: MESSAGE_LIMIT - 1] + "…"
-        if not isinstance(error, TidestepError):
+        if not isinstance(error, TidestepError) and log.isEnabledFor(logging.INFO):
             trace = self._redacted_text("".join(traceback.format_exception(error)))
             extra = {"run": self._key.run, "node": self._node.id, "attempt": self._token.attempt}
             log.info("actor raised\n%s", trace, extra=extra)

@@ -39,7 +39,7 @@ from engine.remembering import clear_away
 from engine.saving import Saver
 from engine.settle import Settled
 from engine.snapshot import Head, State, Status, Token, decode_head
-from engine.timing import QUEUE_REACH_MS, in_time
+from engine.timing import API_LOOK_MS, QUEUE_REACH_MS, in_time
 
 log = logging.getLogger("tidestep")
 
@@ -249,6 +249,10 @@ class Receiver(ABC):
         if waiting is not None and not received.head.status.terminal:
             settling = await self._found(received, waiting)
             if settling is not None and isinstance(settling.outcome, Signalled):
+                # Another receipt of this message may have sent what it owns, and acknowledged it,
+                # between the two saves: no redelivery stands behind the second.
+                sid, look_at = self._platform.entropy.new_id(), settling.now + API_LOOK_MS
+                settling = replace(settling, sid=sid, look_at=look_at)
                 try:
                     await self.save(received, settling)
                     return

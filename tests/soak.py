@@ -15,10 +15,10 @@ import sys
 import time
 from itertools import count, islice
 
-from engine.simulation.generated import generate
 from engine.simulation.recipes import prepare, workload_of
 from engine.simulation.running import Failure, Summary, summaries
 from engine.simulation.shrinking import shrink
+from engine.simulation.workloads.generated import generate
 
 REPORT_EVERY_S = 10.0
 LAST_LINES = 60

@@ -21,6 +21,8 @@ from engine.ports import Item
 from engine.receiving import Handled
 from engine.snapshot import Head
 
+BLOBS = ""
+"""The partition under which observers are told of blobs."""
 TokenId = tuple[int, int, int, int]
 """Epoch, node, visit and attempt."""
 
@@ -46,7 +48,7 @@ class Observer:
         """The run's head was replaced."""
 
     def item_written(self, item: Item, at: int) -> None:
-        """An item was written, for the first time or again."""
+        """An item was written, for the first time or again; blobs too, of partition `BLOBS`."""
 
     def item_deleted(self, partition: str, name: str, at: int) -> None:
         """An item that was there is gone."""
@@ -58,6 +60,12 @@ class Observer:
 
     def delivered(self, body: str, worker: str, receives: int, at: int) -> None:
         """A process was given a message."""
+
+    def acknowledged(self, body: str, at: int) -> None:
+        """A message was deleted from a queue, that of the dead letters included."""
+
+    def backlog_read(self, messages: int, worker: str, at: int) -> None:
+        """A sweep was told how many messages wait on the queue."""
 
     def dead_lettered(self, body: str, reason: str, at: int) -> None:
         """The queue gave a message up: received too often. Expired ones are told here too."""
@@ -87,7 +95,14 @@ class Observer:
         A call whose process dies has no answer; its caller asks again.
         """
 
+    def granted(self, call: str, key: RunKey, asked: Any, result: Any, at: int) -> None:
+        """Told with `answered` where the answer was no error: what the caller had asked for."""
+
     # -- the end ----------------------------------------------------------------------------------
+
+    def calmed(self, at: int) -> None:
+        """The faults have stopped for good; what they have done is done. At the beginning, where
+        there are none."""
 
     def came_to_rest(self, heads: Mapping[RunKey, Head], quiet: bool, at: int) -> None:
         """The simulation is over. `quiet`: nothing would ever happen again, or nothing but waits;

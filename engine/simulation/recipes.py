@@ -16,10 +16,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from engine.errors import CallerError
-from engine.simulation.faults import PROFILES, RATES, SIZES, Muting
-from engine.simulation.report import Report
 from engine.simulation.workload import MakeWorkload, Workload
-from engine.simulation.world import Simulation
+from engine.simulation.world.faults import PROFILES, RATES, SIZES, Muting
+from engine.simulation.world.report import Report
+from engine.simulation.world.simulation import Simulation
 
 CALM_AFTER = 7200.0
 """Seconds of virtual time after which faults stop, so that what is left must come to its end."""
@@ -118,6 +118,7 @@ def prepare(recipe: Recipe, workload: Workload) -> Simulation:
         faults=PROFILES[recipe.faults],
         actors=workload.actors(),
         observers=workload.observers(),
+        settings=workload.settings(),
         muting=recipe.muting,
         calm_after=recipe.calm_after,
     )

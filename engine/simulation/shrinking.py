@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from engine.simulation.faults import SIZES
 from engine.simulation.recipes import Recipe, simulate_workload, without, workload_of
-from engine.simulation.report import Report
 from engine.simulation.workload import Workload
+from engine.simulation.world.faults import SIZES
+from engine.simulation.world.report import Report
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from engine.actors import Registry
 from engine.simulation.observing import Observer
+from engine.simulation.world.settings import DEFAULTS, Settings
 
 if TYPE_CHECKING:
-    from engine.simulation.world import Simulation
+    from engine.simulation.world.simulation import Simulation
 
 
 class Workload(Protocol):
@@ -30,6 +31,10 @@ class Workload(Protocol):
     def begin(self, simulation: Simulation) -> None:
         """Start runs (`simulation.start`) and plan what comes later (`simulation.at`)."""
         ...
+
+    def settings(self) -> Settings:
+        """How the deployment is set up."""
+        return DEFAULTS
 
     def smaller(self) -> Iterable[Workload]:
         """Simpler scenarios of the same kind, the most promising first; none where it is minimal.

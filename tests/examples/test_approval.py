@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import RunEnded, SignalConflict
-from engine.simulation.testing import Rehearsal, Simulate
+from engine.simulation.trials.testing import Rehearsal, Simulate
 from examples.approval.desk import VARIABLE, lying_there
 
 WORKFLOW = "examples/approval/approval.yaml"

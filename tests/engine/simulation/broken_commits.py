@@ -10,15 +10,13 @@ from unittest.mock import patch
 from msgspec.structs import replace
 
 import engine.keeping
-import engine.plan
-import engine.receiving
-import engine.saving
-import engine.settle
+import engine.starting
 from engine.errors import PlatformError
-from engine.layout import OUTPUT_PREFIX
+from engine.layout import OUTPUT_PREFIX, PAGE_PREFIX
 from engine.ordered import OrderedJournal
 from engine.ports import Commit, RevisionConflict
-from engine.snapshot import Token, decode_head
+from engine.simulation.world.faults import SUBJECT
+from engine.snapshot import Payload, Token, decode_head, decode_page
 
 Committing = Callable[[OrderedJournal, Commit], Any]
 
@@ -77,7 +75,7 @@ def sweeps_after_sending() -> AbstractContextManager[Any]:
     original = OrderedJournal.commit
 
     async def changed(self: OrderedJournal, commit: Commit) -> None:
-        if commit.expected is not None and commit.acknowledgement is None:
+        if SUBJECT.get() == "sweeper":
             await self.send(commit.sends)
             commit = replace(commit, sends=())
         await original(self, commit)
@@ -115,3 +113,21 @@ def shares_output_names() -> AbstractContextManager[Any]:
         return f"{OUTPUT_PREFIX}{epoch}.{token.node}.{token.visit}.{token.attempt}"
 
     return patch.object(engine.keeping, "output_item", changed)
+
+
+def lets_outputs_expire() -> AbstractContextManager[Any]:
+    """What a page refers to is gone once the page is written."""
+    original = OrderedJournal.commit
+
+    async def changed(self: OrderedJournal, commit: Commit) -> None:
+        await original(self, commit)
+        pages = [decode_page(i.body) for i in commit.items if i.name.startswith(PAGE_PREFIX)]
+        values = [entry.value for page in pages for entry in page.entries]
+        names = [value.ref for value in values if isinstance(value, Payload) and not value.blob]
+        await self._store.delete_items(commit.head.key.partition, names)
+
+    return _committing(changed)
+
+
+def takes_any_start_for_the_same() -> AbstractContextManager[Any]:
+    return patch.object(engine.starting, "_start_digest", lambda *content: b"the same")

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
 from typing import Any
 from unittest.mock import patch
 
 from msgspec.structs import replace
 
-import engine.keeping
 import engine.plan
 import engine.receiving
-import engine.saving
-import engine.settle
 from engine.dispatcher import Dispatcher
+from engine.errors import NewerFormat
 from engine.messages import Message, encode_message
-from engine.plan import Defer, Ignore, Look, Plan, Relay, Run, plan
-from engine.receiving import Handled, Received
-from engine.snapshot import Head, Status, Token, decode_head
+from engine.plan import Defer, Finish, Ignore, Look, Plan, Relay, Run, plan
+from engine.ports import Delivery
+from engine.receiving import Handled, Received, Receiver
+from engine.simulation.workloads.generated import RandomWorkload
+from engine.simulation.world.settings import Settings
+from engine.snapshot import RUN_LEVEL, Head, Status, Token, decode_head
 from engine.timing import in_reach
 
 
@@ -38,7 +41,8 @@ def runs_early_deliveries() -> AbstractContextManager[Any]:
     def changed(head: Head, message: Message, now: int) -> Plan:
         decision = plan(head, message, now)
         token = engine.plan.addressed(head, message)
-        return Run(token) if isinstance(decision, Defer) and token else decision
+        early = isinstance(decision, Defer) and token and token.node != RUN_LEVEL
+        return Run(token) if early and token else decision
 
     return _planning(changed)
 
@@ -104,9 +108,79 @@ def runs_what_waits() -> AbstractContextManager[Any]:
     return _planning(changed)
 
 
-def settles_what_has_ended() -> AbstractContextManager[Any]:
+_RECORDING: ContextVar[bool] = ContextVar("recording", default=False)
+
+
+@contextmanager
+def settles_what_has_ended() -> Iterator[None]:
+    """A result that comes when the run has ended is recorded as if it had not."""
+    original = Receiver.record
+
+    async def recording(self: Receiver, *arguments: Any) -> Handled:
+        _RECORDING.set(True)
+        try:
+            return await original(self, *arguments)
+        finally:
+            _RECORDING.set(False)
+
     def changed(body: bytes) -> Head:
         head = decode_head(body)
-        return replace(head, status=Status.ACTIVE) if head.status.terminal else head
+        ended = head.status.terminal and _RECORDING.get()
+        return replace(head, status=Status.ACTIVE) if ended else head
 
-    return patch.object(engine.receiving, "decode_head", changed)
+    with (
+        patch.object(Receiver, "record", recording),
+        patch.object(engine.receiving, "decode_head", changed),
+    ):
+        yield
+
+
+def runs_while_closing() -> AbstractContextManager[Any]:
+    def changed(head: Head, message: Message, now: int) -> Plan:
+        if head.status is Status.CLOSING:
+            head = replace(head, status=Status.ACTIVE)
+        return plan(head, message, now)
+
+    return _planning(changed)
+
+
+def overlooks_deadlines() -> AbstractContextManager[Any]:
+    """Other messages than the deadline's own begin new work when it is over."""
+
+    def changed(head: Head, message: Message, now: int) -> Plan:
+        decision = plan(head, message, now)
+        if isinstance(decision, Finish) and message.token[1] != RUN_LEVEL:
+            return plan(replace(head, limit=None), message, now)
+        return decision
+
+    return _planning(changed)
+
+
+def drops_newer_formats() -> AbstractContextManager[Any]:
+    async def changed(self: Receiver, delivery: Delivery, deadline: int) -> Handled:
+        try:
+            return await self._handle(delivery, deadline)
+        except NewerFormat:
+            await self._platform.journal.send((), delivery)
+            return Handled("newer")
+
+    return patch.object(Receiver, "handle", changed)
+
+
+def waits_without_looking() -> AbstractContextManager[Any]:
+    async def changed(self: Receiver, received: Received, token: Token) -> None:
+        await self._done(received)
+
+    return patch.object(Receiver, "_look_after_waiting", changed)
+
+
+@contextmanager
+def stops_at_the_seventeenth_hop() -> Iterator[None]:
+    """Not the engine, but its template: the function does not say RecursiveLoop: Allow."""
+    original = RandomWorkload.settings
+
+    def changed(self: RandomWorkload) -> Settings:
+        return dataclasses.replace(original(self), recursive=False)
+
+    with patch.object(RandomWorkload, "settings", changed):
+        yield

@@ -6,7 +6,10 @@ from contextlib import AbstractContextManager
 from typing import Any
 from unittest.mock import patch
 
+import engine.claims
+import engine.signalling
 from engine.attempt import Attempt
+from engine.claims import Claim, Free, Judgement, Taken, judge
 from engine.dead_letters import DeadLetters
 from engine.definition import Definition
 from engine.errors import PlatformError
@@ -14,7 +17,7 @@ from engine.layout import SIGNAL_PREFIX
 from engine.ordered import OrderedJournal
 from engine.paying import Payer
 from engine.ports import Delivery, Item
-from engine.receiving import Handled, Received
+from engine.receiving import Handled, Received, Receiver
 from engine.signalling import Signaller
 from engine.snapshot import Head
 
@@ -72,3 +75,22 @@ def answers_before_storing() -> AbstractContextManager[Any]:
                 raise
 
     return patch.object(OrderedJournal, "swap", changed)
+
+
+def takes_what_others_have_claimed() -> AbstractContextManager[Any]:
+    def changed(found: Claim | None, now: int, **settings: Any) -> Judgement:
+        judgement = judge(found, now, **settings)
+        return Free(0) if isinstance(judgement, Taken) else judgement
+
+    return patch.object(engine.claims, "judge", changed)
+
+
+def takes_any_signal_for_the_same() -> AbstractContextManager[Any]:
+    return patch.object(engine.signalling, "content_digest", lambda signal, text: b"the same")
+
+
+def acknowledges_before_it_pays() -> AbstractContextManager[Any]:
+    async def changed(self: Receiver, received: Received) -> None:
+        await self._platform.journal.send((), received.delivery)
+
+    return patch.object(Receiver, "_pay", changed)

@@ -9,21 +9,24 @@ from unittest.mock import patch
 
 from msgspec.structs import replace
 
-import engine.keeping
-import engine.plan
-import engine.receiving
+import engine.forking
 import engine.saving
 import engine.settle
+import engine.starting
+import engine.sweeper
+from engine.actors import Context
 from engine.attempt import Attempted
 from engine.dataflow import Board
 from engine.definition import Definition, RetryPolicy
 from engine.dispatcher import Dispatcher
-from engine.outcomes import Settling
+from engine.gathering import Gathering
+from engine.loaded import Definitions, LoadedDefinition
+from engine.outcomes import Settling, Waited
 from engine.ports import RevisionConflict
 from engine.receiving import Handled, Received, Receiver
 from engine.settle import Settled, settle
 from engine.snapshot import Head, Token
-from engine.timing import coarse_look
+from engine.timing import LOOK_AFTER_MS, coarse_look
 
 Changing = Callable[[Head, Definition, Settling, int], Settled]
 
@@ -96,20 +99,22 @@ def runs_the_actor_again_after_a_conflict() -> AbstractContextManager[Any]:
             attempted.state,
             attempted.effects,
         )
-        key, head, loaded, delivery = (
-            received.key,
-            received.head,
-            received.loaded,
-            received.delivery,
-        )
+        key, head, loaded = received.key, received.head, received.loaded
+        waits = isinstance(attempted.outcome, Waited)
+        delivery = None if waits else received.delivery
         try:
             settled = await self._saver.save(
                 key, head, loaded, settling, delivery, attempted.items, claims
             )
         except RevisionConflict:
             if isinstance(self, Dispatcher):
-                self._running.clear()
-            return await self._handle(delivery, received.deadline)
+                self.running.clear()
+            return await self._handle(received.delivery, received.deadline)
+        received = replace(received, head=settled.head)
+        if waits:
+            await self._look_after_waiting(received, token)
+        else:
+            await self._pay(received)
         return received.settled("stepped", token, settled.head.status)
 
     return patch.object(Receiver, "record", changed)
@@ -156,3 +161,62 @@ def retries_without_end() -> AbstractContextManager[Any]:
 
 def retries_at_once() -> AbstractContextManager[Any]:
     return patch.object(RetryPolicy, "delay_ms", lambda self, failures, chance: 0)
+
+
+# -- what lies in the head ------------------------------------------------------------------------
+
+
+def keeps_its_whole_history() -> AbstractContextManager[Any]:
+    return patch.object(engine.settle, "PAGE_ENTRIES", 10_000)
+
+
+def forgets_the_deadline() -> AbstractContextManager[Any]:
+    return patch.object(engine.starting, "limited", lambda head, deadline, now: head)
+
+
+def names_attempts_in_the_key() -> AbstractContextManager[Any]:
+    original = Gathering.context
+
+    async def changed(self: Gathering, *arguments: Any) -> Context:
+        context = await original(self, *arguments)
+        context.idempotency_key += f"/{context.attempt}"
+        return context
+
+    return patch.object(Gathering, "context", changed)
+
+
+def mixes_up_definitions() -> AbstractContextManager[Any]:
+    """A process works with the first definition of a workflow that it has loaded."""
+    original = Definitions.get
+
+    async def changed(self: Definitions, tenant: str, digest: bytes) -> LoadedDefinition:
+        loaded = next(iter(self._loaded.values()), None)
+        return loaded or await original(self, tenant, digest)
+
+    return patch.object(Definitions, "get", changed)
+
+
+def forks_share_what_lies_elsewhere() -> AbstractContextManager[Any]:
+    async def changed(self: Any) -> None:
+        self._names = []
+
+    return patch.object(engine.forking._Copier, "flush", changed)
+
+
+# -- sweeps ---------------------------------------------------------------------------------------
+
+
+def sweeps_during_a_backlog() -> AbstractContextManager[Any]:
+    original = engine.sweeper.look_after
+
+    def changed(head: Head, now: int, signals: Any = (), *, behind: bool = False) -> Any:
+        return original(head, now, signals, behind=False)
+
+    return patch.object(engine.sweeper, "look_after", changed)
+
+
+def looks_without_doubling() -> AbstractContextManager[Any]:
+    def changed(token: Token, now: int) -> Token:
+        return replace(token, looks=token.looks + 1, look_at=now + LOOK_AFTER_MS)
+
+    return patch.object(engine.sweeper, "_doubled", changed)

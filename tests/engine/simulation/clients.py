@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from engine.simulation.process import Process
+from engine.simulation.world.process import Process
 
 T = TypeVar("T")
 

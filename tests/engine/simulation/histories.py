@@ -6,15 +6,15 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from engine.layout import PAGE_PREFIX, RunKey
-from engine.simulation.generated import generate
-from engine.simulation.results import ScriptedResults
+from engine.layout import INBOX_PREFIX, PAGE_PREFIX, RunKey
+from engine.simulation.checks.results import ScriptedResults
+from engine.simulation.workloads.generated import generate
 from engine.snapshot import (
     Head,
     Kind,
     Status,
 )
-from tests.engine.simulation.randomly import Recorder, quietly, simulated, telling_acknowledgements
+from tests.engine.simulation.randomly import Recorder, quietly, simulated
 
 Told = list[tuple[str, tuple[Any, ...]]]
 EVERYTHING = {
@@ -30,7 +30,7 @@ EVERYTHING = {
 
 def recorded(seed: int) -> Told:
     recorder = Recorder()
-    with quietly(), telling_acknowledgements():
+    with quietly():
         simulated(seed, "none", [recorder])
     return recorder.told
 
@@ -49,6 +49,7 @@ def has_everything(told: Told) -> bool:
         {head.tail[-1].kind for head in heads if head.tail} >= EVERYTHING
         and all(any(name.startswith(each) for name in written) for each in (PAGE_PREFIX, "out/"))
         and all(any(getattr(head, each) for head in heads) for each in ("ports", "states", "owed"))
+        and any("from:" in name and name.startswith(INBOX_PREFIX) for name in written)
         and any(len(h.frontier) > 1 and h.status is Status.ACTIVE for h in heads)
         and any(head.status is Status.COMPLETED for head in heads)
     )

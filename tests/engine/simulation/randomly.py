@@ -6,74 +6,44 @@ import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
-from unittest.mock import patch
 
-from engine.simulation import PROFILES, Observer, Report, Simulation, Violation
-from engine.simulation.generated import RandomWorkload, generate
-from engine.simulation.invariants import Invariants
-from engine.simulation.queue import Mailbox, Receipt
-from engine.simulation.recipes import CALM_AFTER
+from engine.simulation import Observer, Report, Violation
+from engine.simulation.recipes import prepare, recipe_for
+from engine.simulation.workloads.generated import generate
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The first seed that broke a rule, and how."""
+    """The first seed that broke a rule, and which."""
 
     seed: int
-    problem: str
+    rule: str
+    text: str
 
 
 def simulated(
     seed: int, faults: str = "storm", observers: Iterable[Observer] | None = None
 ) -> Report:
     """One random workload under these faults, checked by its own observers, or by others."""
-    workload: RandomWorkload = generate(seed)
-    with Simulation(
-        seed=seed,
-        faults=PROFILES[faults],
-        actors=workload.actors(),
-        observers=workload.observers() if observers is None else observers,
-        calm_after=CALM_AFTER,
-    ) as simulation:
-        workload.begin(simulation)
+    simulation = prepare(recipe_for(generate, seed, faults), generate(seed))
+    if observers is not None:
+        simulation.stage.observers[1:] = observers
+    with simulation:
         return simulation.run()
 
 
 def first_found(seeds: Iterable[int], faults: str = "storm") -> Found | None:
     """The first violation, or the first error of the engine's that ends a simulation."""
-    with quietly(), telling_acknowledgements():
+    with quietly():
         for seed in seeds:
             try:
-                violation: Exception | None = simulated(seed, faults).violation
+                violation = simulated(seed, faults).violation
             except Exception as error:
-                violation = error
+                return Found(seed, type(error).__name__, str(error))
             if violation is not None:
-                return Found(seed, f"{type(violation).__name__}: {violation}")
+                return Found(seed, violation.rule, violation.text)
     return None
-
-
-@contextmanager
-def telling_acknowledgements() -> Iterator[None]:
-    """Observers are told of each message that a queue deletes, as long as the world does not."""
-    if hasattr(Observer, "acknowledged"):
-        yield
-        return
-    original = Mailbox.delete
-
-    def delete(self: Mailbox, receipt: Receipt) -> None:
-        if receipt.message.number in self._held:
-            self._stage.tell(partial(_acknowledged, receipt.message.body))
-        original(self, receipt)
-
-    with patch.object(Mailbox, "delete", delete):
-        yield
-
-
-def _acknowledged(body: str, observer: Observer, at: int) -> None:
-    if isinstance(observer, Invariants | Recorder):
-        observer.acknowledged(body, at)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from itertools import count
 
 from engine.simulation import simulate_many, simulate_seed
 from engine.simulation.running import CHUNK, summaries
-from tests.engine.simulation.workloads import broken, sound
+from tests.engine.simulation.chains import broken, sound
 
 
 def test_a_seed_is_simulated_by_its_number() -> None:

@@ -11,7 +11,7 @@ import pytest
 from engine.simulation import parse_recipe, shrink
 from engine.simulation.recipes import COMMAND, InvalidRecipe, Recipe, recipe_for, simulate
 from engine.simulation.shrinking import reduced
-from tests.engine.simulation.workloads import broken, misleading, sound
+from tests.engine.simulation.chains import broken, misleading, sound
 
 
 def first_failing() -> Recipe:
