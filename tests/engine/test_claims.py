@@ -11,7 +11,7 @@ from engine.errors import Interrupted, StepCrashed
 from engine.layout import CLAIM_PREFIX, run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Platform
-from engine.simulation.loop import VirtualLoop
+from engine.simulation.world.loop import VirtualLoop
 from engine.snapshot import State, Token
 from tests.clock import ManualClock
 from tests.scenarios.world import CountingEntropy, FixedSecrets
