@@ -217,7 +217,7 @@ class Signaller:
         if remembered.item in head.consumed:
             return
         found = await self._platform.journal.items(key.partition, [remembered.item])
-        if remembered.item in found and _is_over(head):
+        if remembered.item in found and _is_over(head) and _takes_after_retry(head, signal):
             await forget(self._platform.journal, key, signal.id, remembered)
             raise RunEnded(f"run '{key.run}' ended before this answer came")
         if remembered.item in found:
@@ -240,6 +240,11 @@ class Signaller:
 
 def _is_over(head: Head) -> bool:
     return head.status.terminal or head.status is Status.CLOSING
+
+
+def _takes_after_retry(head: Head, signal: Signal) -> bool:
+    """Whether the wait is still there, in a run that is over and may be opened again."""
+    return bool(_waiting_for(head, signal)) or _still_to_come(head, signal)
 
 
 def _too_late(key: RunKey) -> WaitClosed:

@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
-from engine.claims import GIVEN_BACK, LATE_MS, Claim, Claims, Fatal, Free, Taken, judge
-from engine.errors import Interrupted, StepCrashed
-from engine.layout import CLAIM_PREFIX, run_key
+from engine.claims import (
+    GIVEN_BACK,
+    LATE_MS,
+    Claim,
+    Claims,
+    Fatal,
+    Free,
+    Taken,
+    decode_claim,
+    judge,
+)
+from engine.errors import Interrupted, StepCrashed, TooLarge
+from engine.layout import CLAIM_PREFIX, claim_item, run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.ports import Platform
 from engine.simulation.world.loop import VirtualLoop
@@ -77,3 +88,21 @@ def test_a_first_delivery_claims_once_it_has_run_for_half_a_minute(
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         written = runner.run(run())
     assert found == written == (["claim/0.3.2.1"] if claimed else [])
+
+
+def test_a_late_claim_is_given_back_whatever_the_block_raised() -> None:
+    clock = ManualClock(NOW)
+    journal = MemoryJournal(clock)
+    platform = Platform(journal, MemoryBlobs(), clock, CountingEntropy(), FixedSecrets({}))
+
+    async def run() -> bytes:
+        with suppress(TooLarge):
+            async with Claims(platform).claimed_late(KEY, 0, TOKEN, NOW + 900_000):
+                await asyncio.sleep(LATE_MS / 1000 + 1)
+                raise TooLarge("a head of 500,000 bytes")
+        name = claim_item(0, TOKEN)
+        return (await journal.items(KEY.partition, [name]))[name]
+
+    with asyncio.Runner(loop_factory=VirtualLoop) as runner:
+        stored = runner.run(run())
+    assert judged(decode_claim(stored)) == Free(0)

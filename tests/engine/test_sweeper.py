@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from engine.errors import StoreUnusable
+from engine.layout import WAKE_SHARDS, RunKey, run_key, wake_shard
+from engine.memory import MemoryBlobs, MemoryJournal
 from engine.outcomes import Done, Settling, Slept
+from engine.ports import Platform
 from engine.settle import settle
 from engine.snapshot import Head
-from engine.starting import first_head
-from engine.sweeper import look_after
+from engine.starting import Starter, first_head
+from engine.sweeper import look_after, sweep
+from tests.clock import ManualClock
 from tests.engine.graphs import CREATED, graph
+from tests.scenarios.world import CountingEntropy, FixedSecrets
 
 MINUTE = 60_000
 DEFINITION = graph("a -> b", "a -> c")
@@ -70,3 +81,31 @@ def test_a_far_timer_is_sent_with_its_delay_when_it_comes_into_reach() -> None:
     assert sent.due == until
     assert sent.looks == 0
     assert after.wake_at > until
+
+
+def test_a_shard_whose_index_cannot_be_asked_does_not_hide_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs = [f"r{number}" for number in range(40)]
+    broken = wake_shard(run_key(runs[0]))
+    others = [run for run in runs if wake_shard(run_key(run)) != broken]
+    assert len({wake_shard(run_key(run)) for run in runs}) == WAKE_SHARDS
+
+    class PartlyBroken(MemoryJournal):
+        async def due(self, shard: int, now: int, limit: int) -> Sequence[RunKey]:
+            if shard == broken:
+                raise StoreUnusable("throttled")
+            return await super().due(shard, now, limit)
+
+    async def scenario() -> int:
+        clock = ManualClock(CREATED)
+        platform = Platform(
+            PartlyBroken(clock), MemoryBlobs(), clock, CountingEntropy(), FixedSecrets({})
+        )
+        for run in runs:
+            await Starter(platform).start(graph("a"), {}, run)
+        clock.advance(MINUTE / 1000)
+        return (await sweep(platform)).sent
+
+    assert asyncio.run(scenario()) == len(others)
+    assert "a part of the index cannot be swept: throttled" in caplog.text

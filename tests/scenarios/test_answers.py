@@ -12,7 +12,7 @@ from engine.errors import RunEnded, RunNotFound, SignalConflict, WaitClosed
 from engine.layout import INBOX_PREFIX, run_key
 from engine.signalling import Signaller
 from engine.snapshot import Status
-from tests.scenarios.processes import Meanwhile
+from tests.scenarios.processes import Died, Meanwhile
 from tests.scenarios.world import World
 from tidestep import Context, actor
 
@@ -22,6 +22,14 @@ nodes:
   - {id: ask, actor: flow.wait, config: {signal: approval, timeout: 600}}
   - {id: other, actor: flow.wait, config: {signal: approval}}
 """
+
+THREE = (
+    TIMED
+    + """\
+  - {id: last, actor: flow.wait, config: {signal: approval}}
+edges: [{from: other, to: last}]
+"""
+)
 
 
 def waiting(world: World) -> None:
@@ -109,6 +117,54 @@ def test_an_answer_that_loses_the_race_against_the_time_out_is_told_so(world: Wo
     world.answer("other", 1)
     world.work()
     assert world.view().output == {"other": 1, "ask": {}}
+
+
+def test_an_answer_whose_sender_died_before_he_was_told_is_refused_for_good(world: World) -> None:
+    """It came too late; a minute later, another wait of the run clears the inbox."""
+
+    class TooLate(Meanwhile):
+        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
+            await super().swap(item, expected, also)
+            raise Died
+
+    async def timed_out() -> None:
+        world.clock.advance(2)
+        for delivery in await world.source.receive(10, 0):
+            await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
+
+    world.start(THREE)
+    world.step()
+    world.step()
+    world.clock.advance(599)
+    with pytest.raises(Died):
+        world.answer("ask", "yes", journal=TooLate(world, "swap", timed_out))
+    assert left(world) == 1
+    world.clock.advance(61)
+    world.answer("other", 1)
+    world.work()
+    assert [token.node for token in world.view().pending] == ["last"]
+    assert left(world) == 0
+    for _ in range(2):
+        with pytest.raises(WaitClosed, match="the wait was over before this answer came"):
+            world.answer("ask", "yes")
+    assert world.done() == ["ask", "other"]
+
+
+@pytest.mark.parametrize("then", ["yes", "no"])
+def test_an_answer_that_lost_against_a_cancel_is_forgotten(world: World, then: str) -> None:
+    waiting(world)
+
+    async def cancelled() -> None:
+        await world.operator.cancel(run_key("run"))
+
+    with pytest.raises(RunEnded, match="run 'run' ended before this answer came"):
+        world.answer("ask", "yes", journal=Meanwhile(world, "swap", cancelled))
+    assert left(world) == 0
+    world.retry()
+    assert world.answer("ask", then).created
+    world.answer("other", 1)
+    world.work()
+    assert world.view().output == {"ask": then, "other": 1}
 
 
 def test_an_answer_that_ended_the_wait_is_told_so_whoever_was_quicker(world: World) -> None:

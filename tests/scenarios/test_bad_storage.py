@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from engine.errors import Corrupt, NewerFormat
 from engine.layout import DEFINITION_ITEM, definition_partition, page_item, run_key
+from engine.messages import decode_message
 from engine.ports import Commit, HeadRecord, Item
 from engine.snapshot import encode_head
 from tests.scenarios.world import World
@@ -71,6 +72,30 @@ def test_a_message_for_a_head_of_a_newer_version_is_put_off(world: World) -> Non
     assert [each.what for each in world.step()] == ["newer"]
     world.clock.advance(61)
     assert [each.what for each in world.step()] == ["newer"]
+    assert stored(world) == before
+
+
+def test_a_message_that_is_put_off_for_a_newer_head_a_second_time_says_so(world: World) -> None:
+    world.start(chain(3), 0, increment)
+    write_head(world, encode_head(replace(world.head(), format=2)))
+    (delivery,) = world.receive()
+    (again,) = world.redelivered(delivery)
+    assert world.handle(again).what == "newer"
+    world.clock.advance(61)
+    (copy,) = world.receive()
+    assert decode_message(copy.body) == replace(decode_message(again.body), again=True)
+
+
+def test_a_dead_letter_for_a_head_of_a_newer_version_stays_one(world: World) -> None:
+    world.start(chain(3), 0, increment)
+    write_head(world, encode_head(replace(world.head(), format=2)))
+    before = stored(world)
+    (delivery,) = world.receive()
+    with pytest.raises(NewerFormat):
+        world.bury(delivery)
+    world.clock.advance(900)
+    assert world.receive() == [], "nothing was sent"
+    assert [each.body for each in world.redelivered(delivery)] == [delivery.body]
     assert stored(world) == before
 
 

@@ -3,64 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 import pytest
 
 from engine.claims import Claim
-from engine.errors import StoreUnusable
+from engine.errors import OutOfTime, StoreUnusable, TooLarge
 from engine.layout import CLAIM_PREFIX, run_key
-from engine.ports import Commit, Delivery, Item, Limits
+from engine.ports import Delivery, Item, Limits
 from engine.snapshot import Status
+from tests.scenarios.poison import (
+    ONE,
+    RETRIED,
+    VISIBILITY_S,
+    Failing,
+    Poison,
+    claims,
+    suffer,
+)
 from tests.scenarios.processes import Between, Counting, Process
 from tests.scenarios.world import STEP_MS, World
 from tidestep import Context, actor
-
-ONE = "name: one\nnodes: [{id: only, actor: poison}]"
-RETRIED = "name: one\nnodes: [{id: only, actor: poison, retry: {max_attempts: 2, interval: 1}}]"
-VISIBILITY_S = STEP_MS / 1000
-"""A visibility time-out is as long as a step may be, or longer."""
-
-
-def claims(world: World, run: str = "run") -> list[str]:
-    async def names() -> list[str]:
-        partition = run_key(run).partition
-        return [name async for name, _ in world.journal.scan(partition, CLAIM_PREFIX)]
-
-    return world.do(names())
-
-
-class Poison:
-    """An actor whose process dies of it, `deaths` times."""
-
-    def __init__(self, deaths: int, at_most_once: bool = False) -> None:
-        self.calls = 0
-        self.process: Process | None = None
-
-        @actor("poison", at_most_once=at_most_once)
-        async def poison(message: Any, context: Context) -> str:
-            self.calls += 1
-            if self.calls <= deaths:
-                assert self.process is not None
-                self.process.die()
-            return "survived"
-
-        self.actor = poison
-
-    def deliver(self, world: World, deliveries: Sequence[Delivery]) -> list[Any]:
-        self.process = Process(world)
-        return self.process.handle(deliveries)
-
-
-def suffer(world: World, poison: Poison, time_outs: int) -> list[Any]:
-    """Deliver, and let the visibility time-out pass that often; what came of the last delivery."""
-    results = poison.deliver(world, deliveries := world.receive())
-    for _ in range(time_outs):
-        world.clock.advance(VISIBILITY_S)
-        results = poison.deliver(world, deliveries := world.redelivered(*deliveries))
-    return results
 
 
 def test_a_first_delivery_writes_no_claim(world: World) -> None:
@@ -193,96 +158,6 @@ def test_the_retry_policy_decides_about_a_crashed_step(world: World) -> None:
     assert poison.calls == 4
 
 
-def test_at_most_once_the_first_death_is_the_last(world: World) -> None:
-    poison = Poison(99, at_most_once=True)
-    world.start(RETRIED, {}, poison.actor)
-    counting = Counting(world)
-    (handled,) = suffer(world, poison, 1)
-    assert handled.what == "stepped"
-    assert poison.calls == 1
-    view = world.view()
-    assert view.error is not None
-    assert view.error["type"] == "Interrupted"
-    assert [r.outcome for r in world.history()] == ["failed"]
-    assert counting.requests["swap"] == 0
-
-
-def test_at_most_once_claims_on_the_first_delivery_too(world: World) -> None:
-    poison = Poison(0, at_most_once=True)
-    world.start(ONE, {}, poison.actor)
-    counting = Counting(world)
-    for delivery in world.receive():
-        world.handle(delivery, counting)
-    assert counting.requests["swap"] == 1
-    assert world.view().output == {"only": "survived"}
-
-
-def test_at_most_once_two_copies_at_once_run_it_once(world: World) -> None:
-    poison = Poison(0, at_most_once=True)
-    world.start(ONE, {}, poison.actor)
-    (delivery,) = world.receive()
-    world.handle_together([delivery, Delivery(delivery.body, None, 1)])
-    world.work()
-    assert poison.calls == 1
-    assert world.view().output == {"only": "survived"}
-
-
-def test_at_most_once_a_copy_that_saw_the_head_before_the_result_does_not_run_it(
-    world: World,
-) -> None:
-    """It has read the head; before it claims, another runs the actor and is done with it."""
-    poison = Poison(0, at_most_once=True)
-    world.start(ONE, {}, poison.actor)
-    (delivery,) = world.receive()
-
-    class Slow(Between):
-        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
-            if not done:
-                done.append(True)
-                await world.dispatcher().handle(delivery, world.clock.now() + STEP_MS)
-            await world.journal.swap(item, expected, also)
-
-    done: list[bool] = []
-    world.handle(Delivery(delivery.body, None, 1), Slow(world))
-    world.work()
-    assert poison.calls == 1
-    assert world.view().output == {"only": "survived"}
-
-
-def test_at_most_once_an_attempt_that_raised_is_retried_by_its_policy(world: World) -> None:
-    calls: list[int] = []
-
-    @actor("poison", at_most_once=True)
-    async def raises(message: Any, context: Context) -> str:
-        calls.append(context.attempt)
-        if context.attempt == 1:
-            raise OSError("refused")
-        return "accepted"
-
-    world.start(RETRIED, {}, raises)
-    world.work()
-    assert calls == [1, 2]
-    assert world.view().output == {"only": "accepted"}
-
-
-class Failing(Between):
-    """A store that does not answer one kind of request."""
-
-    def __init__(self, world: World, verb: str) -> None:
-        super().__init__(world)
-        self._verb = verb
-
-    async def commit(self, commit: Commit) -> None:
-        if self._verb == "commit":
-            raise StoreUnusable("throttled")
-        await self.world.journal.commit(commit)
-
-    async def items(self, partition: str, names: Collection[str]) -> Any:
-        if self._verb == "items" and "/run/" in partition:
-            raise StoreUnusable("throttled")
-        return await self.world.journal.items(partition, names)
-
-
 @pytest.mark.parametrize("verb", ["commit", "items"])
 def test_trouble_of_the_platform_gives_the_claim_back_and_is_no_death(
     world: World, verb: str
@@ -301,31 +176,44 @@ def test_trouble_of_the_platform_gives_the_claim_back_and_is_no_death(
     assert world.view().failures == 0
 
 
-def test_at_most_once_loading_that_fails_does_not_interrupt(world: World) -> None:
-    poison = Poison(0, at_most_once=True)
-    world.start(ONE, {"large": "x" * 5000}, poison.actor)
-    (delivery,) = world.receive()
-    with pytest.raises(StoreUnusable):
-        world.handle(delivery, Failing(world, "items"))
-    assert poison.calls == 0
-    (again,) = world.redelivered(delivery)
-    assert world.handle(again).what == "stepped"
+def test_a_head_that_the_store_does_not_take_is_no_death(world: World) -> None:
+    poison = Poison(0)
+    world.start(ONE, {}, poison.actor)
+    deliveries = world.receive()
+    for _ in range(5):
+        deliveries = world.redelivered(*deliveries)
+        for delivery in deliveries:
+            with pytest.raises(TooLarge):
+                world.handle(
+                    delivery, Failing(world, "commit", TooLarge("a head of 500,000 bytes"))
+                )
+    for delivery in world.redelivered(*deliveries):
+        assert world.handle(delivery).what == "stepped", "its claim was given back"
     assert world.view().output == {"only": "survived"}
 
 
-def test_at_most_once_a_result_that_could_not_be_saved_interrupts(world: World) -> None:
-    poison = Poison(0, at_most_once=True)
-    world.start(RETRIED, {}, poison.actor)
-    (delivery,) = world.receive()
-    with pytest.raises(StoreUnusable):
-        world.handle(delivery, Failing(world, "commit"))
-    world.clock.advance(VISIBILITY_S)
-    (again,) = world.redelivered(delivery)
-    world.handle(again)
-    assert poison.calls == 1
-    view = world.view()
-    assert view.error is not None
-    assert view.error["type"] == "Interrupted"
+def test_loading_that_takes_all_the_time_twice_counts_as_received(world: World) -> None:
+    class Slow(Between):
+        """What the step needs takes longer to load than the step may take."""
+
+        async def items(self, partition: str, names: Collection[str]) -> Any:
+            if "/run/" in partition:
+                world.clock.advance(VISIBILITY_S + 1)
+            return await self.world.journal.items(partition, names)
+
+    poison = Poison(0)
+    world.start(ONE, {"large": "x" * 5000}, poison.actor)
+    (first,) = world.receive()
+    assert world.handle(first, Slow(world)).what == "deferred"
+    (copy,) = world.receive()
+    for receives in (1, 2, 3):
+        assert copy.receives == receives
+        with pytest.raises(OutOfTime):
+            world.handle(copy, Slow(world))
+        (copy,) = world.redelivered(copy)
+    assert poison.calls == 0
+    assert world.handle(copy).what == "stepped"
+    assert world.view().output == {"only": "survived"}
 
 
 def test_a_worker_that_is_stopped_has_not_died(world: World) -> None:

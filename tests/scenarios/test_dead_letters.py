@@ -230,6 +230,29 @@ def test_what_must_not_run_twice_is_not_tried_again_after_it_may_have_run(world:
     assert view.error["type"] == "Interrupted"
 
 
+def test_a_dead_letter_of_what_its_own_process_runs_is_put_off(world: World) -> None:
+    buried_meanwhile: list[str] = []
+
+    @actor("count")
+    async def slow(number: int, context: Context) -> int:
+        if context.node == "a":
+            deadline = world.clock.now() + STEP_MS
+            handled = await dead_letters.handle(Delivery(delivery.body), deadline)
+            buried_meanwhile.append(handled.what)
+        return number + 1
+
+    world.limits = Limits(injections=0)
+    world.start(CHAIN, 0, slow)
+    (delivery,) = world.receive()
+    dispatcher = world.dispatcher()
+    dead_letters = DeadLetters(world.platform(), world.registry, dispatcher.running)
+    world.do(dispatcher.handle(delivery, world.clock.now() + STEP_MS))
+    assert buried_meanwhile == ["deferred"]
+    world.work()
+    assert world.view().output == {"b": 2}
+    assert world.view().failures == 0
+
+
 def test_a_worker_hands_over_what_it_has_received_too_often(world: World) -> None:
     class Refusing(Between):
         """Every head that the dispatcher asks for is out of reach."""

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from engine.errors import InvalidInput, InvalidName, RunExists, RunNotFound, StepNotFound
+from engine.forking import Forker
 from engine.layout import HEAD, RunKey, run_key
 from engine.ports import Limits
 from engine.snapshot import Status
+from tests.scenarios.processes import Died, DiesBefore
 from tests.scenarios.world import World
 from tidestep import Context, Emit, Sleep, actor
 
@@ -401,6 +403,21 @@ def test_a_fork_onto_a_run_that_exists_changes_nothing_of_that_run(world: World)
     with pytest.raises(RunExists):
         world.fork(15, run="other")
     assert everything(world, "other") == before
+
+
+def test_a_start_under_the_id_of_a_fork_that_is_being_made_is_refused(world: World) -> None:
+    world.start(CHAIN, 0, increment)
+    world.work()
+    with pytest.raises(Died):
+        world.do(
+            Forker(world.platform(DiesBefore(world, "commit"))).fork(run_key("run"), 2, "fork")
+        )
+    with pytest.raises(RunExists, match="run 'fork' is a fork of another run"):
+        world.start(CHAIN, 0, run="fork")
+    assert world.do(world.journal.head(run_key("fork"))) is None
+    world.fork(2)
+    world.work()
+    assert world.view("fork").output == {"c": 3}
 
 
 def test_a_fork_of_a_run_that_does_not_exist_is_refused(world: World) -> None:

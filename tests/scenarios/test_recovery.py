@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -242,6 +243,16 @@ def test_a_newer_message_is_put_off_and_burns_no_attempt(world: World) -> None:
     (copy,) = world.receive()
     assert copy.body == newer
     assert world.history() == []
+
+
+def test_a_newer_message_that_is_put_off_a_second_time_says_so(world: World) -> None:
+    world.start(chain(2), 0, increment)
+    (delivery,) = world.receive()
+    newer = delivery.body.replace('"format":1', '"format":2,"unheard":"of"')
+    assert world.handle(Delivery(newer, delivery.receipt, 2)).what == "newer"
+    world.clock.advance(61)
+    (copy,) = world.receive()
+    assert json.loads(copy.body) == {**json.loads(newer), "again": True}
 
 
 def test_an_early_delivery_is_deferred_with_the_same_sid(world: World) -> None:

@@ -9,8 +9,10 @@ import pytest
 from engine.errors import NothingToRetry
 from engine.events import Type
 from engine.layout import run_key
+from engine.operating import Operator
+from engine.ports import Commit
 from engine.snapshot import Status
-from tests.scenarios.processes import Died, DiesBefore
+from tests.scenarios.processes import Between, Died, DiesBefore
 from tests.scenarios.world import World
 from tidestep import Context, actor
 
@@ -210,6 +212,43 @@ def test_a_retry_whose_messages_were_never_sent_is_found_by_the_sweep(world: Wor
     assert world.sweep() == 1
     world.work()
     assert world.view().output == {"work": "mended"}
+
+
+class SeemsToFail(Between):
+    """Each save of a head is carried out twice: its first answer was lost."""
+
+    async def commit(self, commit: Commit) -> None:
+        done = Commit(commit.head, commit.expected, commit.items, drops=commit.drops)
+        await self.world.journal.commit(done)
+        await self.world.journal.commit(commit)
+
+
+def test_a_retry_whose_save_only_seemed_to_fail_sends_its_messages(world: World) -> None:
+    fragile = Fragile()
+    world.start(FRAGILE, {}, fragile.actor)
+    world.work()
+    fragile.mended = True
+    assert world.retry(journal=SeemsToFail(world)).status is Status.ACTIVE
+    assert [handled.what for handled in world.step()] == ["stepped"]
+    assert world.view().output == {"work": "mended"}
+    assert [event.type for event in world.recorder.events].count(Type.RETRIED) == 1
+
+
+def test_a_cancel_whose_save_only_seemed_to_fail_has_cancelled(world: World) -> None:
+    world.start(CHAIN, 0, increment)
+    operator = Operator(world.platform(SeemsToFail(world)))
+    assert world.do(operator.cancel(KEY)).status is Status.CANCELLED
+    assert [event.type for event in world.recorder.events].count(Type.CANCELLED) == 1
+
+
+def test_a_gentle_cancel_whose_save_only_seemed_to_fail_ends_in_time(world: World) -> None:
+    world.start(CHAIN, 0, increment)
+    world.receive()
+    operator = Operator(world.platform(SeemsToFail(world)))
+    assert world.do(operator.close(KEY, 10)).status is Status.CLOSING
+    world.clock.advance(11)
+    assert [handled.what for handled in world.step()] == ["finished"]
+    assert world.view().status is Status.CANCELLED
 
 
 def failed_runs(world: World, fragile: Fragile) -> None:

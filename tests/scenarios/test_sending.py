@@ -220,6 +220,52 @@ def test_a_large_payload_arrives_whole(world: World) -> None:
     assert world.view("receiver").output == {"only": [1]}
 
 
+def owing_much(world: World) -> list[str]:
+    """A run that owes two large signals, whose process died; the names of its items."""
+
+    @actor("tell")
+    async def much(message: Any, context: Context) -> str:
+        for number in (1, 2):
+            context.send("receiver", "news", {"number": number, "text": "x" * 5000})
+        return "told"
+
+    world.actors = [much, hear]
+    world.start(RECEIVER, 1, run="receiver")
+    world.work()
+    document = SENDER.replace("tell}]", "tell}, {id: last, actor: transform.map, config: {}}]")
+    world.start(document + "\nedges: [{from: only, to: last}]", {}, run="other")
+    (delivery,) = world.receive()
+    with pytest.raises(Died):
+        world.handle(delivery, DiesBefore(world, "swap"))
+    world.redelivered(delivery)
+    return [owed.value.ref for owed in world.head(run_key("other")).owed]
+
+
+def test_a_payload_is_removed_once_it_is_paid(world: World) -> None:
+    names = owing_much(world)
+    partition = run_key("other").partition
+    assert len(world.do(world.journal.items(partition, names))) == 2
+    world.clock.advance(60)
+    world.work()
+    assert world.view("receiver").output == {"only": [1]}
+    assert world.do(world.journal.items(partition, names)) == {}
+
+
+def test_a_debt_whose_payload_is_missing_is_given_up_and_the_others_are_paid(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    missing, _ = owing_much(world)
+    world.do(world.journal.remove(run_key("other").partition, [missing]))
+    world.clock.advance(60)
+    world.work()
+    assert world.view("other").output == {"last": {}}
+    assert world.head(run_key("other")).owed == ()
+    assert world.view("receiver").output == {"only": [2]}
+    (lost,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "run other: a signal to run receiver is lost" in lost.getMessage()
+    assert missing in lost.getMessage()
+
+
 def test_a_run_may_signal_itself(world: World) -> None:
     @actor
     async def itself(message: Any, context: Context) -> Any:

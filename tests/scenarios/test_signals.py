@@ -16,6 +16,7 @@ from engine.errors import (
     RunEnded,
     RunNotFound,
     SignalConflict,
+    WaitClosed,
 )
 from engine.layout import INBOX_PREFIX, run_key
 from engine.ports import Limits
@@ -246,6 +247,55 @@ def test_a_full_inbox_refuses_more_and_takes_more_once_there_is_room(world: Worl
     world.signal("item", "three", id="3")
     world.work()
     assert world.view().output == {"only": ["one", "two"]}
+
+
+def test_a_full_inbox_does_not_refuse_what_an_open_wait_takes(world: World) -> None:
+    world.limits = Limits(signals=2)
+    world.start(APPROVAL)
+    world.work()
+    for number in range(2):
+        world.signal("noise", number)
+    with pytest.raises(InboxFull):
+        world.signal("noise", 2)
+    world.signal("approval", "yes")
+    world.work()
+    assert world.view().output == {"publish": {"said": "yes"}}
+
+
+def test_a_full_inbox_does_not_refuse_the_answer_to_an_open_wait(world: World) -> None:
+    world.limits = Limits(signals=2)
+    world.start(APPROVAL)
+    world.work()
+    for number in range(2):
+        world.signal("noise", number)
+    world.answer("ask", "yes")
+    world.work()
+    assert world.view().output == {"publish": {"said": "yes"}}
+
+
+def test_answers_that_nobody_can_take_any_more_make_room(world: World) -> None:
+    """Their visits have ended without waiting."""
+    world.limits = Limits(signals=2)
+    document = """
+    name: hasty
+    nodes:
+      - {id: a, actor: transform.map, config: {}}
+      - {id: b, actor: transform.map, config: {}}
+      - {id: ask, actor: flow.wait, config: {signal: go}}
+    """
+    world.start(document)
+    for node in "ab":
+        world.answer(node, "for nobody")
+    world.step()
+    assert sorted(world.done()) == ["a", "b"]
+    with pytest.raises(InboxFull):
+        world.signal("later", 1)
+    world.clock.advance(61)
+    world.signal("later", 1)
+    assert len(inbox(world)) == 1
+    for node in "ab":
+        with pytest.raises(WaitClosed):
+            world.answer(node, "for nobody")
 
 
 def test_a_lost_wake_is_found_by_the_sweep_a_minute_later(world: World) -> None:

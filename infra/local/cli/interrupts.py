@@ -7,11 +7,18 @@ be interruptible too.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import Any, Self
+
+from infra.local.cli.exits import INTERRUPTED
+
+GIVE_UP_S = 5.0
+"""How long "at once" may take. An exception that is raised anywhere at all may be lost, or leave
+something waiting for what no longer comes; everything stored survives a process that just ends."""
 
 
 class Interrupts:
@@ -40,6 +47,7 @@ class Interrupts:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if self.caught is not None:
+            _end_within(GIVE_UP_S)
             self._loop.set_exception_handler(_ignore)  # tasks are torn apart; that is no news
             raise KeyboardInterrupt
         self.caught = signal.Signals(number)
@@ -48,6 +56,12 @@ class Interrupts:
     def _ask(self) -> None:
         self.stop.set()
         self._asked()
+
+
+def _end_within(seconds: float) -> None:
+    watchdog = threading.Timer(seconds, os._exit, [INTERRUPTED])
+    watchdog.daemon = True
+    watchdog.start()
 
 
 def _ignore(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
