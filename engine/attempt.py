@@ -115,15 +115,15 @@ class Attempt:
         given = self._given
         messages = await given.messages(actor)
         config = await given.config(messages)
-        timeout_s = (deadline - self._platform.clock.now()) / 1000
-        if timeout_s <= 0:
-            raise OutOfTime(f"run {self._key.run}: loading took all the time of the step")
+        timeout_s = self._left_s(deadline)
         limit = self._node.timeout or actor.timeout
         if limit is not None:
             timeout_s = min(timeout_s, limit)
         context = await given.context(began, timeout_s) if actor.signature.context else None
         before = await given.load_state(actor, context)
         arguments = actor.arguments(messages, config, context)
+        # A process that stood still while it loaded must not begin what its claim no longer covers.
+        timeout_s = min(timeout_s, self._left_s(deadline))
         self._called = True
         result = await self._within(timeout_s, actor, arguments)
         kept = Keeping(self._platform, self._key, self._head, self._token, given.secrets.values())
@@ -134,6 +134,13 @@ class Attempt:
         effects, sent = await kept.effects(context.sendings)
         items = tuple(each for each in (item, state_item, *sent) if each is not None)
         return Attempted(outcome, state=state, effects=effects, items=items)
+
+    def _left_s(self, deadline: int) -> float:
+        """The seconds until `deadline` (ms since 1970). Raises OutOfTime where none are left."""
+        left_ms = deadline - self._platform.clock.now()
+        if left_ms <= 0:
+            raise OutOfTime(f"run {self._key.run}: loading took all the time of the step")
+        return left_ms / 1000
 
     async def _within(self, timeout_s: float, actor: AnyActor, arguments: dict[str, Any]) -> Any:
         """What the actor returns. Raises AttemptTimeout, or _Raised with what the actor raised."""

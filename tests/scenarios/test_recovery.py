@@ -14,7 +14,7 @@ from engine.layout import page_item
 from engine.ports import Commit, Delivery, Send
 from engine.snapshot import Status
 from tests.scenarios.world import World
-from tidestep import Context, Sleep, actor
+from tidestep import Context, Emit, Sleep, actor
 
 
 @actor
@@ -317,3 +317,32 @@ def test_a_step_whose_time_went_into_loading_burns_no_attempt(world: World) -> N
     assert world.history() == []
     world.work()
     assert world.view().output == {"n1": 2}
+
+
+def test_a_process_that_stood_still_before_its_actor_does_not_begin_it_late(world: World) -> None:
+    calls: list[int] = []
+
+    @actor("hoard", state=list, outports=("again", "done"))
+    async def hoard(message: Any, context: Context) -> Emit:
+        calls.append(len(context.state))
+        context.state.append("x" * 200)
+        return Emit("again" if len(context.state) < 2 else "done", message)
+
+    class Frozen(Dying):
+        """Stands still while it loads the actor's state, the last thing before the actor."""
+
+        async def items(self, partition: str, names: Sequence[str]) -> Any:
+            found = await world.journal.items(partition, names)
+            if any(name.startswith("state/") for name in names):
+                world.clock.advance(90)
+            return found
+
+    world.start(
+        "name: w\nnodes: [{id: h, actor: hoard}]\nedges: [{from: h.again, to: h}]", 1, hoard
+    )
+    world.step()
+    (delivery,) = world.receive()
+    assert world.handle(delivery, Frozen(world, "never")).what == "deferred"  # type: ignore[arg-type]
+    assert calls == [0]
+    world.work()
+    assert calls == [0, 1]
