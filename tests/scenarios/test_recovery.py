@@ -338,7 +338,9 @@ def test_a_process_that_stood_still_before_its_actor_does_not_begin_it_late(worl
             return found
 
     world.start(
-        "name: w\nnodes: [{id: h, actor: hoard}]\nedges: [{from: h.again, to: h}]", 1, hoard
+        "name: w\nstart: h\nnodes: [{id: h, actor: hoard}]\nedges: [{from: h.again, to: h}]",
+        1,
+        hoard,
     )
     world.step()
     (delivery,) = world.receive()
