@@ -16,6 +16,8 @@ from engine.errors import InvalidName
 from engine.snapshot import Token
 
 DEFAULT_TENANT = "default"
+RUN_KIND = "run"
+"""The kind of a workflow's run; the other kinds are allocation's service runs."""
 HEAD = "head"
 RUN_INPUT_ITEM = "input"
 RUN_OUTPUT_ITEM = "output"
@@ -37,14 +39,24 @@ _RUN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@=+-]{0,99}")
 
 
 class RunKey(msgspec.Struct, frozen=True, order=True):
-    """A run's address. Build it with `run_key`, which checks both names."""
+    """A run's address. Build it with `run_key`, which checks both names.
+
+    `kind` keeps service runs apart from the runs of workflows: two keys that differ in nothing else
+    have nothing in common. It is a word of ours, without a slash.
+    """
 
     tenant: str
     run: str
+    kind: str = RUN_KIND
 
     @property
     def partition(self) -> str:
-        return f"{self.tenant}/run/{self.run}"
+        return f"{self.tenant}/{self.kind}/{self.run}"
+
+    @property
+    def listing(self) -> str:
+        """Among which runs this one is listed: those of its tenant that are of its kind."""
+        return listing(self.tenant, self.kind)
 
 
 class WaitAddress(msgspec.Struct, frozen=True):
@@ -78,6 +90,20 @@ def run_key(run: str, tenant: str = DEFAULT_TENANT) -> RunKey:
             "a letter or digit first"
         )
     return RunKey(tenant, run)
+
+
+def listing(tenant: str, kind: str) -> str:
+    """The name of a tenant's list of one kind of run: a workflow's runs are the tenant's own.
+
+    No tenant's name contains a slash, so no two lists share a name.
+    """
+    return tenant if kind == RUN_KIND else f"{tenant}/{kind}"
+
+
+def listed_key(listing: str, run: str) -> RunKey:
+    """The key of a run that is listed there."""
+    tenant, _, kind = listing.partition("/")
+    return RunKey(tenant, run, kind or RUN_KIND)
 
 
 def signal_name(name: str) -> str:

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from itertools import count
 
-from engine.layout import RunKey, wake_shard
+from engine.layout import RUN_KIND, RunKey, listing, wake_shard
 from engine.ordered import OrderedJournal
 from engine.ports import (
     Clock,
@@ -21,6 +21,7 @@ from engine.ports import (
     RevisionConflict,
     RunRow,
     Send,
+    Swap,
 )
 from engine.snapshot import Status
 
@@ -28,29 +29,52 @@ from engine.snapshot import Status
 class MemoryStore:
     """Implements `engine.ports.Store`."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._heads: dict[RunKey, HeadRecord] = {}
-        self._items: dict[str, dict[str, bytes]] = {}
+        self._items: dict[str, dict[str, Item]] = {}
 
     async def head(self, key: RunKey) -> bytes | None:
         record = self._heads.get(key)
         return None if record is None else record.body
 
-    async def put_head(self, head: HeadRecord, expected: int | None) -> None:
+    async def put_head(
+        self, head: HeadRecord, expected: int | None, swaps: Sequence[Swap] = ()
+    ) -> None:
         current = self._heads.get(head.key)
         if (None if current is None else current.rev) != expected:
             raise RevisionConflict(None if current is None else current.body)
+        for swap in swaps:
+            self._expect(swap.partition, swap.name, swap.expected)
         self._heads[head.key] = head
+        for swap in swaps:
+            if swap.body is None:
+                await self.delete_items(swap.partition, [swap.name])
+            elif swap.writes:
+                item = Item(swap.partition, swap.name, swap.body, swap.expires_at)
+                await self.put_items([item])
 
     async def put_items(self, items: Sequence[Item]) -> None:
         for item in items:
-            self._items.setdefault(item.partition, {})[item.name] = item.body
+            self._items.setdefault(item.partition, {})[item.name] = item
 
-    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
-        current = self._items.get(item.partition, {}).get(item.name)
+    async def swap_item(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
+        self._expect(item.partition, item.name, expected)
+        await self.put_items([item, *also])
+        await self.delete_items(item.partition, drops)
+
+    def _expect(self, partition: str, name: str, expected: bytes | None) -> None:
+        """Raises ItemConflict."""
+        item = self._items.get(partition, {}).get(name)
+        current = None if item is None else item.body
         if current != expected:
             raise ItemConflict(current)
-        await self.put_items([item, *also])
 
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         for name in names:
@@ -58,12 +82,20 @@ class MemoryStore:
 
     async def items(self, partition: str, names: Collection[str]) -> Mapping[str, bytes]:
         held = self._items.get(partition, {})
-        return {name: held[name] for name in names if name in held}
+        return {name: held[name].body for name in names if name in held}
 
     async def scan(self, partition: str, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
-        for name, body in sorted(self._items.get(partition, {}).items()):
+        for name, item in sorted(self._items.get(partition, {}).items()):
             if name.startswith(prefix):
-                yield name, body
+                yield name, item.body
+
+    async def expire(self, limit: int) -> int:
+        now = self._clock.now()
+        held = (item for items in self._items.values() for item in items.values())
+        expired = [item for item in held if 0 < item.expires_at <= now][:limit]
+        for item in expired:
+            del self._items[item.partition][item.name]
+        return len(expired)
 
     async def due(self, shard: int, now: int, limit: int) -> Sequence[RunKey]:
         hits = sorted(
@@ -74,12 +106,13 @@ class MemoryStore:
         return [key for _, key in hits[:limit]]
 
     async def runs(
-        self, tenant: str, *, limit: int, status: Status | None = None
+        self, tenant: str, *, limit: int, status: Status | None = None, kind: str = RUN_KIND
     ) -> Sequence[RunRow]:
+        listed = listing(tenant, kind)
         rows = [
             RunRow(record.key, record.status, record.workflow, record.created_at)
             for record in reversed(self._heads.values())
-            if record.key.tenant == tenant and status in (None, record.status)
+            if record.key.listing == listed and status in (None, record.status)
         ]
         return sorted(rows, key=lambda row: row.created_at, reverse=True)[:limit]
 
@@ -155,6 +188,6 @@ class MemoryJournal(OrderedJournal):
     """A journal over a `MemoryStore` and a `MemoryQueue`; `source` is what a worker polls."""
 
     def __init__(self, clock: Clock) -> None:
-        self.store = MemoryStore()
+        self.store = MemoryStore(clock)
         self.source = MemoryQueue(clock)
         super().__init__(self.store, self.source)

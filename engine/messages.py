@@ -9,8 +9,12 @@ from __future__ import annotations
 import msgspec
 
 from engine.errors import Corrupt, NewerFormat
+from engine.layout import RUN_KIND, RunKey
 
 FORMAT = 1
+SERVICE_FORMAT = 2
+"""Of messages to a run of another kind, whom code that reads format 1 would not find: it must put
+them off (DESIGN §4 rule 20), not acknowledge them as messages to nobody."""
 
 
 class Message(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -25,6 +29,13 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
     """Somebody may be running this token already: claim it before running it (rule 11)."""
     injected: int = 0
     """How often it has come back from the dead letters (rule 13)."""
+    kind: str = RUN_KIND
+    """The kind of run that it is for. Whoever names another one writes `SERVICE_FORMAT`."""
+
+    @property
+    def key(self) -> RunKey:
+        """The run that it is for."""
+        return RunKey(self.tenant, self.run, self.kind)
 
 
 class _Prefix(msgspec.Struct):
@@ -43,8 +54,8 @@ def decode_message(body: str) -> Message:
     """Raises NewerFormat, or Corrupt for what never was a message of ours."""
     try:
         stored = msgspec.json.decode(body, type=_Prefix).format
-        if stored > FORMAT:
-            raise NewerFormat(f"message format {stored}; this version reads up to {FORMAT}")
+        if stored > SERVICE_FORMAT:
+            raise NewerFormat(f"message format {stored}; this version reads up to {SERVICE_FORMAT}")
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
         raise Corrupt(f"not a message of ours: {error}") from error

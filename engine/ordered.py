@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from engine.layout import RunKey
+from engine.layout import RUN_KIND, RunKey
 from engine.ports import Commit, Delivery, Item, Queue, RunRow, Send, Store
 from engine.snapshot import Status
 
@@ -25,7 +25,7 @@ class OrderedJournal:
     async def commit(self, commit: Commit) -> None:
         if commit.items:
             await self._store.put_items(commit.items)
-        await self._store.put_head(commit.head, commit.expected)
+        await self._store.put_head(commit.head, commit.expected, commit.swaps)
         await self.send(commit.sends, commit.acknowledgement)
         if commit.drops:
             await self._store.delete_items(commit.head.key.partition, commit.drops)
@@ -33,12 +33,21 @@ class OrderedJournal:
     async def put(self, items: Sequence[Item]) -> None:
         await self._store.put_items(items)
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
-        await self._store.swap_item(item, expected, also)
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
+        await self._store.swap_item(item, expected, also, drops)
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         if names:
             await self._store.delete_items(partition, names)
+
+    async def expire(self, limit: int) -> int:
+        return await self._store.expire(limit)
 
     async def backlog(self) -> int:
         return await self._queue.backlog()
@@ -62,6 +71,6 @@ class OrderedJournal:
         return await self._store.due(shard, now, limit)
 
     async def runs(
-        self, tenant: str, *, limit: int, status: Status | None = None
+        self, tenant: str, *, limit: int, status: Status | None = None, kind: str = RUN_KIND
     ) -> Sequence[RunRow]:
-        return await self._store.runs(tenant, limit=limit, status=status)
+        return await self._store.runs(tenant, limit=limit, status=status, kind=kind)

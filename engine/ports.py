@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from engine.events import Event
-from engine.layout import RunKey, WaitAddress
+from engine.layout import RUN_KIND, RunKey, WaitAddress
 from engine.settle import FRONTIER_LIMIT
 from engine.snapshot import Status
+
+if TYPE_CHECKING:
+    from engine.allocation.ports import Allocation
 
 
 class RevisionConflict(Exception):
@@ -60,6 +63,37 @@ class Item(msgspec.Struct, frozen=True):
     partition: str
     name: str
     body: bytes
+    expires_at: int = 0
+    """Milliseconds since 1970 from which on a store may delete it by itself; 0: never. Until it has
+    been deleted it is read like any other: whoever must not see it looks at the time in its body.
+    """
+
+
+class Swap(msgspec.Struct, frozen=True):
+    """One item that changes with a head, in any partition, or not at all.
+
+    `body` replaces `expected`. A `body` of None deletes the item, an `expected` of None says that
+    nothing may be stored. Where the two are the same, nothing is written, no `expires_at` either:
+    then the commit only makes sure of what is stored.
+    """
+
+    partition: str
+    name: str
+    body: bytes | None
+    expected: bytes | None
+    expires_at: int = 0
+    """As an item's."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether it changes anything."""
+        return self.body != self.expected
+
+
+MAX_SWAPS = 90
+"""In one commit: DynamoDB's transactions have at most 100 items, the head among them."""
+MAX_ALSO = 20
+"""Items that are written or deleted together with a swapped one."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -89,7 +123,9 @@ class Commit(msgspec.Struct, frozen=True):
     """The end of a step: what to write, what to send, what to acknowledge.
 
     The head replaces revision `expected` (None: no head may exist). `items` must be readable once
-    the head is, `drops` (names in the run's partition) are no longer referred to by it.
+    the head is, `drops` (names in the run's partition) are no longer referred to by it. `swaps` are
+    written in one transaction with the head: at most `MAX_SWAPS`, each of an item that nothing else
+    in the commit names.
     """
 
     head: HeadRecord
@@ -98,6 +134,7 @@ class Commit(msgspec.Struct, frozen=True):
     sends: Sequence[Send] = ()
     drops: Sequence[str] = ()
     acknowledgement: Delivery | None = None
+    swaps: Sequence[Swap] = ()
 
 
 class RunRow(msgspec.Struct, frozen=True):
@@ -121,7 +158,10 @@ class Reader(Protocol):
         ...
 
     def scan(self, partition: str, prefix: str) -> AsyncIterator[tuple[str, bytes]]:
-        """Items whose name begins with `prefix`, in the order of their names."""
+        """Items whose name begins with `prefix`, in the order of their names.
+
+        Neither this nor `items` hides what has expired and is still there.
+        """
         ...
 
     async def due(self, shard: int, now: int, limit: int) -> Sequence[RunKey]:
@@ -129,9 +169,9 @@ class Reader(Protocol):
         ...
 
     async def runs(
-        self, tenant: str, *, limit: int, status: Status | None = None
+        self, tenant: str, *, limit: int, status: Status | None = None, kind: str = RUN_KIND
     ) -> Sequence[RunRow]:
-        """The newest runs first; may be stale."""
+        """The newest runs of this kind first; may be stale."""
         ...
 
 
@@ -139,11 +179,13 @@ class Journal(Reader, Protocol):
     """The engine's one way to change anything."""
 
     async def commit(self, commit: Commit) -> None:
-        """Items, then the head, then the sends, then the acknowledgement.
+        """Items, then the head with the swaps, then the sends, then the acknowledgement.
 
         When it returns, all of it has happened. When it raises RevisionConflict, the head, the
-        sends and the acknowledgement have not. When it raises anything else, any prefix may have
-        happened; the delivery comes again and repairs it (rule 6).
+        swaps, the sends and the acknowledgement have not; nor when it raises ItemConflict, which
+        says that the head was as expected and one of the swaps' items was not, and what is stored
+        there. When it raises anything else, any prefix may have happened; the delivery comes again
+        and repairs it (rule 6).
         """
         ...
 
@@ -151,17 +193,31 @@ class Journal(Reader, Protocol):
         """Write immutable items that no head refers to yet."""
         ...
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         """Write `item` where `expected` is stored (None: where nothing is), and `also` with it.
 
         One transaction: all of it is written, or nothing and ItemConflict is raised. `also` are
-        items of the same partition, at most 20. A write that timed out and applied is reported as
-        the conflict that its repetition meets: the caller knows its own bytes.
+        items of the same partition, and `drops` the names of some that are deleted, `MAX_ALSO`
+        together; all are different ones. A write that timed out and applied is reported as the
+        conflict that its repetition meets: the caller knows its own bytes.
         """
         ...
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         """Delete items; they are gone when this returns. Missing ones are no error."""
+        ...
+
+    async def expire(self, limit: int) -> int:
+        """Delete up to `limit` items whose time has passed, and say how many.
+
+        0 where the store does so by itself.
+        """
         ...
 
     async def backlog(self) -> int:
@@ -180,16 +236,31 @@ class Store(Reader, Protocol):
         """Write items; writing the same item again is harmless."""
         ...
 
-    async def put_head(self, head: HeadRecord, expected: int | None) -> None:
-        """Compare and swap. Raises RevisionConflict with the winner."""
+    async def put_head(
+        self, head: HeadRecord, expected: int | None, swaps: Sequence[Swap] = ()
+    ) -> None:
+        """Compare and swap, of the head and the swaps' items together.
+
+        Raises RevisionConflict with the winner, or else ItemConflict with what is stored.
+        """
         ...
 
-    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+    async def swap_item(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         """`Journal.swap`. Raises ItemConflict with what is stored."""
         ...
 
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         """Delete what nothing refers to any more; missing items are no error."""
+        ...
+
+    async def expire(self, limit: int) -> int:
+        """`Journal.expire`."""
         ...
 
 
@@ -324,6 +395,8 @@ class Platform:
     """
     callbacks: Callbacks | None = None
     """Where waits can be answered over HTTP; None where nobody serves it."""
+    allocation: Allocation | None = None
+    """How runners are reached and started; None where this process steps no actors."""
     env: Mapping[str, str] = field(default_factory=dict)
     """The environment variables that the operator lists for expressions."""
     limits: Limits = field(default_factory=Limits)

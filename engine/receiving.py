@@ -18,6 +18,8 @@ from __future__ import annotations
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import msgspec
 from msgspec.structs import replace
@@ -27,7 +29,7 @@ from engine.ending import limit_reached
 from engine.errors import Corrupt, NewerFormat
 from engine.events import ended_event, settled_events
 from engine.inbox import dead_signals, outcome_of, read_inbox
-from engine.layout import RunKey, message_group
+from engine.layout import RUN_KIND, RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
 from engine.messages import Message, decode_message, encode_message, marked_again
 from engine.outcomes import Settling, Signalled, Waited
@@ -40,6 +42,9 @@ from engine.saving import Saver
 from engine.settle import Settled
 from engine.snapshot import Head, State, Status, Token, decode_head
 from engine.timing import API_LOOK_MS, QUEUE_REACH_MS, in_time
+
+if TYPE_CHECKING:
+    from engine.allocation.stepping import Services
 
 log = logging.getLogger("tidestep")
 
@@ -97,6 +102,13 @@ class Receiver(ABC):
         self._saver = Saver(platform)
         self._payer = Payer(platform)
 
+    @cached_property
+    def _services(self) -> Services:
+        """Imported by the processes that step actors: most functions start quicker without."""
+        from engine.allocation.stepping import Services
+
+        return Services(self._platform)
+
     @abstractmethod
     async def run(self, received: Received, token: Token) -> Handled:
         """The actor of this token should run now."""
@@ -123,7 +135,10 @@ class Receiver(ABC):
     async def _handle(self, delivery: Delivery, deadline: int) -> Handled:
         journal = self._platform.journal
         message = decode_message(delivery.body)
-        key = RunKey(message.tenant, message.run)
+        key = message.key
+        if key.kind != RUN_KIND:
+            what = await self._services.handle(message, delivery)
+            return Handled(what, f"{key.kind}:{key.run}")
         body = await journal.head(key)
         if body is None:
             await journal.send((), delivery)

@@ -3,7 +3,8 @@
 A sweep asks the `wake_at` index for runs whose time has come, confirms each by a strong read, moves
 the look-at times on, doubling, and only then sends: two sweepers at once cannot both send, because
 one of their saves conflicts. What it brings back: timers beyond the queue's reach, messages that
-were lost, starts and signals whose sender died between the write and the send, and debts.
+were lost, starts and signals whose sender died between the write and the send, and debts. In the
+end it deletes what has expired, where the store does not do so by itself.
 
 What must stay true
 - A backlog is not a loss: while the queue itself is behind, tokens that could run are left alone.
@@ -17,12 +18,14 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
 from engine.errors import NewerFormat, PlatformError
 from engine.inbox import Signal, for_wait, read_inbox
-from engine.layout import WAKE_SHARDS, RunKey
+from engine.layout import RUN_KIND, WAKE_SHARDS, RunKey
 from engine.loaded import Definitions
 from engine.paying import Payer
 from engine.ports import Commit, Platform, RevisionConflict
@@ -38,6 +41,9 @@ from engine.timing import (
     wait_look,
 )
 
+if TYPE_CHECKING:
+    from engine.allocation.stepping import Services
+
 log = logging.getLogger("tidestep")
 
 MAX_DOUBLINGS = 8
@@ -45,6 +51,8 @@ MAX_DOUBLINGS = 8
 """
 PAGE = 100
 """Runs of one shard that are asked for at a time."""
+EXPIRED_AT_ONCE = 1000
+"""Items that one sweep deletes, where the store leaves that to somebody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +80,10 @@ async def sweep(
             raise found
         else:
             looked_at, sent = looked_at + found[0], sent + found[1]
+    try:
+        await platform.journal.expire(EXPIRED_AT_ONCE)
+    except PlatformError as error:
+        log.error("what has expired cannot be deleted: %s", error)
     return Swept(looked_at, sent, behind)
 
 
@@ -87,6 +99,12 @@ class _Sweeper:
         self._until = until
         self._payer = Payer(platform)
         self._definitions = Definitions(platform.journal)
+
+    @cached_property
+    def _services(self) -> Services:
+        from engine.allocation.stepping import Services
+
+        return Services(self._platform)
 
     async def shard(self, shard: int) -> tuple[int, int]:
         """How many runs of this shard were looked at, and how many messages sent."""
@@ -109,6 +127,8 @@ class _Sweeper:
 
     async def run(self, key: RunKey) -> int:
         """Look after one run if its time has come; how many messages were sent for it."""
+        if key.kind != RUN_KIND:
+            return await self._services.sweep(key)
         journal = self._platform.journal
         body = await journal.head(key)
         now = self._platform.clock.now()

@@ -40,12 +40,18 @@ class Violation(Exception):
 
 
 class Observer:
-    """Inherit from it and override what you want to see; the rest does nothing."""
+    """Inherit from it and override what you want to see; the rest does nothing.
+
+    Of a transaction everything is stored before any of it is told: items first, then the head.
+    """
 
     # -- the store --------------------------------------------------------------------------------
 
     def head_saved(self, key: RunKey, before: Head | None, after: Head, at: int) -> None:
         """The run's head was replaced."""
+
+    def service_saved(self, key: RunKey, before: bytes | None, after: bytes, at: int) -> None:
+        """The head of a service run was replaced; what is in it, its own code knows."""
 
     def item_written(self, item: Item, at: int) -> None:
         """An item was written, for the first time or again; blobs too, of partition `BLOBS`."""

@@ -1,18 +1,20 @@
 """The store: one DynamoDB table, whose attributes and indexes `infra.aws.table` describes.
 
 What must stay true
-- `put_head` is one PutItem with a condition on `rev`: the commit point (DESIGN §4 rule 1).
+- `put_head` is one PutItem with a condition on `rev`: the commit point (DESIGN §4 rule 1). Where
+  other items change with the head, it is the first of one transaction (rule 2).
 - Reads that decide (`head`, `items`, `scan`) are strongly consistent; the two indexes cannot be,
   and nothing is decided by what they say (rule 9).
 - A save costs the write units of one item, and an index write only when the index changes.
 - `swap_item` is one conditional PutItem, or one transaction where other items go with it.
+- What expires, DynamoDB deletes by itself, some days late perhaps.
 - A write that finds its item in somebody's transaction has written nothing, and is made again.
 
 A save that timed out may have happened; botocore's retry of it then fails on its own success. That
 is reported as the conflict it looks like, with the head as it now is: the engine finds the token
 settled and re-sends what the delivery owns (rule 6). A swap of one item is told of such a conflict
-too, a transaction is not: botocore sends a token with each, which stays the same through its own
-retries and by which DynamoDB knows a write that it has made.
+too, a transaction is not, be it a swap's or a head's: botocore sends a token with each, which stays
+the same through its own retries and by which DynamoDB knows a write that it has made.
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ from itertools import islice
 from typing import Any
 
 from engine.errors import StoreUnusable
-from engine.layout import HEAD, RunKey
-from engine.ports import HeadRecord, Item, ItemConflict, RevisionConflict, RunRow
+from engine.layout import HEAD, RUN_KIND, RunKey, listing
+from engine.ports import HeadRecord, Item, ItemConflict, RevisionConflict, RunRow, Swap
 from engine.snapshot import Status
 from infra.aws.client import AwsClient
 from infra.aws.failures import ConditionFailed, Contended
 from infra.aws.pauses import Pauses
-from infra.aws.puts import checked, put, put_if, transaction
+from infra.aws.puts import checked, delete_action, put, put_if, swap_action, transaction
 from infra.aws.table import (
     LIST_SHARDS,
     RUNS_INDEX,
@@ -56,8 +58,8 @@ class DynamoStore:
     """Implements `engine.ports.Store`.
 
     Every method raises Misconfigured or StoreUnusable; a write also TooLarge, for an item of more
-    than 400 KB. Writes of several items are atomic for each item, not for all of them, except a
-    swap's, which hold 4 MB together.
+    than 400 KB. Writes of several items are atomic for each item, not for all of them, except those
+    of a swap and of a head with swaps, which hold 4 MB together.
     """
 
     def __init__(self, client: AwsClient, table: str, pauses: Pauses | None = None) -> None:
@@ -70,14 +72,25 @@ class DynamoStore:
     async def head(self, key: RunKey) -> bytes | None:
         return await self._get(key.partition, HEAD)
 
-    async def put_head(self, head: HeadRecord, expected: int | None) -> None:
-        """Costs no read when it conflicts: the failed write brings the head that won."""
+    async def put_head(
+        self, head: HeadRecord, expected: int | None, swaps: Sequence[Swap] = ()
+    ) -> None:
+        """Costs no read when it conflicts: the failed write brings what stands in its way."""
         rev = None if expected is None else {"N": str(expected)}
         request = put_if(self._table, head_attributes(head), "r", rev)
         try:
-            await self._write("put_item", **request)
+            if swaps:
+                others = [swap_action(self._table, swap) for swap in swaps]
+                actions = [{"Put": request}, *others]
+                await self._write("transact_write_items", **transaction(actions))
+            else:
+                await self._write("put_item", **request)
         except ConditionFailed as failed:
-            raise RevisionConflict(await self._winner(failed, request["Item"])) from None
+            if failed.place == 0:
+                winner = await self._winner(failed, head.key.partition, HEAD)
+                raise RevisionConflict(winner) from None
+            swap = swaps[failed.place - 1]
+            raise ItemConflict(await self._winner(failed, swap.partition, swap.name)) from None
 
     # -- items --------------------------------------------------------------------------------
 
@@ -114,18 +127,28 @@ class DynamoStore:
         else:
             await self._write_batch([{"PutRequest": {"Item": item}} for item in distinct.values()])
 
-    async def swap_item(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+    async def swap_item(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         """Costs no read when it conflicts: the failed write brings the item that stands."""
         body = None if expected is None else {"B": expected}
         request = put_if(self._table, item_attributes(item), "b", body)
         try:
-            if also:
-                others = [put(self._table, item_attributes(other)) for other in also]
-                await self._write("transact_write_items", **transaction([request, *others]))
+            if also or drops:
+                actions = [
+                    {"Put": request},
+                    *({"Put": put(self._table, item_attributes(other))} for other in also),
+                    *(delete_action(self._table, item.partition, name) for name in drops),
+                ]
+                await self._write("transact_write_items", **transaction(actions))
             else:
                 await self._write("put_item", **request)
         except ConditionFailed as failed:
-            raise ItemConflict(await self._winner(failed, request["Item"])) from None
+            raise ItemConflict(await self._winner(failed, item.partition, item.name)) from None
 
     async def delete_items(self, partition: str, names: Sequence[str]) -> None:
         keys = [item_key(partition, name) for name in dict.fromkeys(names)]
@@ -133,6 +156,10 @@ class DynamoStore:
             await self._write("delete_item", TableName=self._table, Key=keys[0])
         else:
             await self._write_batch([{"DeleteRequest": {"Key": each}} for each in keys])
+
+    async def expire(self, limit: int) -> int:
+        """Nothing to do: the table's TTL does it."""
+        return 0
 
     # -- indexes ------------------------------------------------------------------------------
 
@@ -146,10 +173,10 @@ class DynamoStore:
         return [run_key_of(row) for row in await _first(rows, limit)]
 
     async def runs(
-        self, tenant: str, *, limit: int, status: Status | None = None
+        self, tenant: str, *, limit: int, status: Status | None = None, kind: str = RUN_KIND
     ) -> Sequence[RunRow]:
         """With a `status`, reads as far back as it takes to find `limit` runs that have it."""
-        shards = [list_key(tenant, shard) for shard in range(LIST_SHARDS)]
+        shards = [list_key(listing(tenant, kind), shard) for shard in range(LIST_SHARDS)]
         lists = await asyncio.gather(*(self._newest(shard, limit, status) for shard in shards))
         newest = heapq.merge(*lists, key=lambda row: row.created_at, reverse=True)
         return list(islice(newest, limit))
@@ -210,13 +237,13 @@ class DynamoStore:
                 await self._pause(fruitless, "BatchGetItem")
         return items
 
-    async def _winner(self, failed: ConditionFailed, wanted: Attributes) -> bytes | None:
-        """The body that stands where `wanted` was to be written."""
+    async def _winner(self, failed: ConditionFailed, partition: str, name: str) -> bytes | None:
+        """The body that stands where another was expected."""
         if failed.item:
             body: bytes = failed.item["b"]["B"]
             return body
         # there is none, or a DynamoDB Local that does not know ALL_OLD
-        return await self._get(wanted["p"]["S"], wanted["s"]["S"])
+        return await self._get(partition, name)
 
     async def _write(self, operation: str, **parameters: Any) -> None:
         """One request, and again after a pause where another was in its way."""

@@ -15,11 +15,15 @@ from engine.errors import Misconfigured, PlatformError, StoreUnusable, TidestepE
 
 
 class ConditionFailed(Exception):
-    """The condition of a write did not hold. `item` is the one that stood in the way, if told."""
+    """The condition of a write did not hold. `item` is the one that stood in the way, if told.
 
-    def __init__(self, item: dict[str, Any] | None = None) -> None:
+    `place` counts from 0 in a transaction, and names the first of its items whose condition failed.
+    """
+
+    def __init__(self, item: dict[str, Any] | None = None, place: int = 0) -> None:
         super().__init__("the condition of a write did not hold")
         self.item = item
+        self.place = place
 
 
 class Gone(Exception):
@@ -40,7 +44,7 @@ _MISSING = {
     "NonExistentQueue": "queue does not exist: check TIDESTEP_QUEUE_URL and the region",
     "NoSuchBucket": "bucket does not exist: check TIDESTEP_BUCKET and the region",
 }
-_GONE = {"NoSuchKey", "404", "ReceiptHandleIsInvalid", "MessageNotInflight"}
+_GONE = {"NoSuchKey", "404", "ReceiptHandleIsInvalid", "MessageNotInflight", "GoneException", "410"}
 _CREDENTIALS = {
     "ExpiredToken",
     "ExpiredTokenException",
@@ -53,14 +57,22 @@ _CREDENTIALS = {
     "SignatureDoesNotMatch",
     "UnrecognizedClientException",
 }
-_DENIED = {"AccessDenied", "AccessDeniedException", "KMS.AccessDeniedException", "403"}
+_DENIED = {
+    "AccessDenied",
+    "AccessDeniedException",
+    "ForbiddenException",
+    "KMS.AccessDeniedException",
+    "403",
+}
 _THROTTLED = {
     "KmsThrottled",
+    "LimitExceededException",
     "ProvisionedThroughputExceededException",
     "RequestLimitExceeded",
     "RequestThrottled",
     "SlowDown",
     "ThrottlingException",
+    "TooManyRequestsException",
 }
 _CONTENDED = {"ProvisionedThroughputExceeded", "ThrottlingError", "TransactionConflict"}
 """Reasons for cancelling a transaction that pass."""
@@ -106,6 +118,10 @@ def _from_answer(service: str, where: str, error: Any) -> Exception:
         return ConditionFailed(error.response.get("Item"))
     if code in _GONE or "receipt handle has expired" in said.lower():
         return Gone(said)
+    if service == "apigatewaymanagementapi" and _no_connection(code, said):
+        return Gone(said)
+    if service == "lambda" and code == "ResourceNotFoundException":
+        return Misconfigured(f"{where}: the function does not exist: check TIDESTEP_POOL_FUNCTION")
     if code in _MISSING:
         return Misconfigured(f"{where}: the {_MISSING[code]}")
     if "specified index" in said:
@@ -117,7 +133,7 @@ def _from_answer(service: str, where: str, error: Any) -> Exception:
         return Misconfigured(f"{said}; check the credentials of this process")
     if code in _THROTTLED:
         return StoreUnusable(f"{said}; still throttled after retries: it will be tried again")
-    if "item size" in said.lower():
+    if "item size" in said.lower() or code in ("PayloadTooLargeException", "413"):
         return TooLarge(said)
     if code in ("UnknownOperationException", "UnknownOperation"):
         return Unsupported(said)
@@ -125,13 +141,20 @@ def _from_answer(service: str, where: str, error: Any) -> Exception:
 
 
 def _from_reasons(where: str, said: str, reasons: Sequence[Mapping[str, Any]]) -> Exception:
-    """A transaction's reasons are one for each of its items, "None" for those that may be."""
+    """A transaction's reasons are one for each of its items, "None" for those that may be.
+
+    Whether the first item's condition held counts before the others': where nobody could tell, a
+    repetition must, and theirs say nothing yet.
+    """
+    codes = [reason.get("Code", "None") for reason in reasons]
+    undecided = bool(codes) and codes[0] in _CONTENDED
+    if "ConditionalCheckFailed" in codes and not undecided:
+        place = codes.index("ConditionalCheckFailed")
+        return ConditionFailed(reasons[place].get("Item"), place)
     stood = [reason for reason in reasons if reason.get("Code", "None") != "None"]
-    for reason in stood:
-        if reason["Code"] == "ConditionalCheckFailed":
-            return ConditionFailed(reason.get("Item"))
     why = "; ".join(f"{reason['Code']}: {reason.get('Message', '')}" for reason in stood)
-    if stood and all(reason["Code"] in _CONTENDED for reason in stood):
+    passing = {*_CONTENDED, "ConditionalCheckFailed"}
+    if stood and all(reason["Code"] in passing for reason in stood):
         return Contended(f"{where}: {why}; it will be tried again")
     if "item size" in why.lower():
         return TooLarge(f"{where}: {why}")
@@ -153,16 +176,28 @@ def _from_client(where: str, error: Exception) -> PlatformError:
 
 
 def _action(service: str, operation: str) -> str:
-    """The IAM action of an operation: batches of SQS and transactions have none of their own."""
+    """The IAM actions of an operation: batches of SQS and transactions have none of their own."""
     if operation == "TransactWriteItems":
-        return f"{service}:PutItem"
+        return f"{service}:PutItem, DeleteItem or ConditionCheckItem"
     if service == "sqs":
         operation = operation.removesuffix("Batch")
+    if service == "apigatewaymanagementapi":
+        return "execute-api:ManageConnections"
+    if (service, operation) == ("lambda", "Invoke"):
+        return "lambda:InvokeFunction"
     return f"{service}:{operation}"
 
 
+def _no_connection(code: str, said: str) -> bool:
+    """API Gateway has more than one answer for a connection that it does not know: "forbidden",
+    which names the action where the role is what lacks, and "invalid"."""
+    if code in ("ForbiddenException", "403"):
+        return "not authorized" not in said
+    return code in ("BadRequestException", "400") and "connectionid" in said.lower()
+
+
 def _target(parameters: Mapping[str, Any]) -> str:
-    for name in ("TableName", "QueueUrl", "Bucket"):
+    for name in ("TableName", "QueueUrl", "Bucket", "FunctionName"):
         if name in parameters:
             return str(parameters[name])
     if "TransactItems" in parameters:

@@ -64,7 +64,7 @@ class MeteredClient:
             answer = await self._client.call(operation, **parameters)
         except ConditionFailed as failed:
             if operation == "transact_write_items":
-                self._refused(failed, _puts(parameters), TRANSACTION_FACTOR)
+                self._refused(failed, self._wanted(parameters), TRANSACTION_FACTOR)
             else:
                 self._refused(failed, [parameters["Item"]], 1)
             raise
@@ -75,8 +75,7 @@ class MeteredClient:
                 self._deleted(parameters["TableName"], parameters["Key"])
             case "transact_write_items":
                 for each in parameters["TransactItems"]:
-                    put = each["Put"]
-                    self._wrote(put["TableName"], put["Item"], TRANSACTION_FACTOR)
+                    self._acted(each)
             case "batch_write_item":
                 self._wrote_batch(parameters["RequestItems"], answer)
             case "get_item":
@@ -94,8 +93,20 @@ class MeteredClient:
         self.usage.bytes_written += item_size(item)
         self._bill(before, item, factor)
 
-    def _deleted(self, table: str, key: Attributes) -> None:
-        self._bill(self._items.pop(_place(table, key), None), None)
+    def _deleted(self, table: str, key: Attributes, factor: int = 1) -> None:
+        self._bill(self._items.pop(_place(table, key), None), None, factor)
+
+    def _acted(self, action: Mapping[str, Any]) -> None:
+        """One item of a transaction was written, deleted or, at the same price, looked at."""
+        ((kind, asked),) = action.items()
+        match kind:
+            case "Put":
+                self._wrote(asked["TableName"], asked["Item"], TRANSACTION_FACTOR)
+            case "Delete":
+                self._deleted(asked["TableName"], asked["Key"], TRANSACTION_FACTOR)
+            case "ConditionCheck":
+                stands = self._items.get(_place(asked["TableName"], asked["Key"]))
+                self._bill(stands, stands, TRANSACTION_FACTOR)
 
     def _bill(self, before: Attributes | None, after: Attributes | None, factor: int = 1) -> None:
         larger = max(item_size(before or {}), item_size(after or {}))
@@ -103,10 +114,20 @@ class MeteredClient:
         for index in INDEXES:
             self.usage.written[index.name] += index.write_units(before, after)
 
-    def _refused(self, failed: ConditionFailed, puts: Sequence[Attributes], factor: int) -> None:
+    def _wanted(self, transaction: Mapping[str, Any]) -> list[Attributes]:
+        """The items of a transaction: those to be written, and those that the others name."""
+        actions = [asked for each in transaction["TransactItems"] for asked in each.values()]
+        return [
+            asked["Item"]
+            if "Item" in asked
+            else self._items.get(_place(asked["TableName"], asked["Key"]), {})
+            for asked in actions
+        ]
+
+    def _refused(self, failed: ConditionFailed, items: Sequence[Attributes], factor: int) -> None:
         """Billed all the same: the larger of the item that stands and the one that would."""
-        larger = [item_size(put) for put in puts]
-        larger[0] = max(larger[0], item_size(failed.item or {}))
+        larger = [item_size(item) for item in items]
+        larger[failed.place] = max(larger[failed.place], item_size(failed.item or {}))
         self.usage.written[""] += factor * sum(write_units(size) for size in larger)
 
     def _wrote_batch(self, asked: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
@@ -178,11 +199,6 @@ def _indexes() -> tuple[Index, ...]:
 
 
 INDEXES = _indexes()
-
-
-def _puts(transaction: Mapping[str, Any]) -> list[Attributes]:
-    """The items of a TransactWriteItems, whose condition is on the first."""
-    return [each["Put"]["Item"] for each in transaction["TransactItems"]]
 
 
 def _place(table: str, key: Attributes) -> tuple[str, str, str]:

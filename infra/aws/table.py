@@ -8,10 +8,10 @@
     t     S     heads  status
     w     S     heads  workflow
     c     N     heads  created_at, ms since 1970
-    l     S     heads  listing key: "tenant/shard"
+    l     S     heads  listing key: "tenant/shard", "tenant/kind/shard" for other kinds of runs
     h     N     heads  wake shard, only while wake_at > 0
     d     N     heads  wake_at, ms since 1970, only while > 0
-    x     N     none   reserved: seconds since 1970 at which DynamoDB's TTL may delete the item
+    x     N     items  seconds since 1970 from which DynamoDB's TTL may delete it; most have none
 
 Names are a character long because DynamoDB bills them with every write. A number costs a byte per
 two significant digits and one more, trailing zeros are free, so round times are cheap in ms too.
@@ -51,7 +51,10 @@ def item_key(partition: str, name: str) -> Attributes:
 
 
 def item_attributes(item: Item) -> Attributes:
-    return {**item_key(item.partition, item.name), "b": {"B": item.body}}
+    attributes = {**item_key(item.partition, item.name), "b": {"B": item.body}}
+    if item.expires_at > 0:
+        attributes[TTL_ATTRIBUTE] = {"N": str(-(-item.expires_at // 1000))}  # not too early
+    return attributes
 
 
 def head_attributes(head: HeadRecord) -> Attributes:
@@ -62,7 +65,7 @@ def head_attributes(head: HeadRecord) -> Attributes:
         "t": {"S": head.status.value},
         "w": {"S": head.workflow},
         "c": {"N": str(head.created_at)},
-        "l": {"S": list_key(head.key.tenant, wake_shard(head.key) % LIST_SHARDS)},
+        "l": {"S": list_key(head.key.listing, wake_shard(head.key) % LIST_SHARDS)},
     }
     if head.wake_at > 0:
         attributes["h"] = {"N": str(wake_shard(head.key))}
@@ -71,12 +74,12 @@ def head_attributes(head: HeadRecord) -> Attributes:
 
 
 def run_key_of(attributes: Attributes) -> RunKey:
-    tenant, _, run = attributes["p"]["S"].split("/", 2)
-    return RunKey(tenant, run)
+    tenant, kind, run = attributes["p"]["S"].split("/", 2)
+    return RunKey(tenant, run, kind)
 
 
-def list_key(tenant: str, shard: int) -> str:
-    return f"{tenant}/{shard}"
+def list_key(listing: str, shard: int) -> str:
+    return f"{listing}/{shard}"
 
 
 def table_definition(name: str) -> dict[str, Any]:

@@ -34,11 +34,17 @@ class CountedJournal(MemoryJournal):
         self.reads += 1
         return await super().items(partition, names)
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         self.swaps += 1
-        await super().swap(item, expected, also)
+        await super().swap(item, expected, also, drops)
         if self.late:  # as a request that timed out and is repeated
-            await super().swap(item, expected, also)
+            await super().swap(item, expected, also, drops)
 
 
 class Processes:

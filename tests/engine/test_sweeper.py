@@ -11,11 +11,11 @@ from engine.errors import StoreUnusable
 from engine.layout import WAKE_SHARDS, RunKey, run_key, wake_shard
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.outcomes import Done, Settling, Slept
-from engine.ports import Platform
+from engine.ports import Item, Platform
 from engine.settle import settle
 from engine.snapshot import Head
 from engine.starting import Starter, first_head
-from engine.sweeper import look_after, sweep
+from engine.sweeper import Swept, look_after, sweep
 from tests.clock import ManualClock
 from tests.engine.graphs import CREATED, graph
 from tests.scenarios.world import CountingEntropy, FixedSecrets
@@ -81,6 +81,28 @@ def test_a_far_timer_is_sent_with_its_delay_when_it_comes_into_reach() -> None:
     assert sent.due == until
     assert sent.looks == 0
     assert after.wake_at > until
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_sweep_deletes_what_has_expired_and_outlives_a_store_that_cannot(
+    caplog: pytest.LogCaptureFixture, fails: bool
+) -> None:
+    class Expiring(MemoryJournal):
+        async def expire(self, limit: int) -> int:
+            if fails:
+                raise StoreUnusable("throttled")
+            return await super().expire(limit)
+
+    async def scenario() -> list[str]:
+        clock = ManualClock(CREATED)
+        journal = Expiring(clock)
+        platform = Platform(journal, MemoryBlobs(), clock, CountingEntropy(), FixedSecrets({}))
+        await journal.put([Item("p", "old", b"", CREATED), Item("p", "new", b"", CREATED + 1)])
+        assert await sweep(platform) == Swept()
+        return [name async for name, _ in journal.scan("p", "")]
+
+    assert asyncio.run(scenario()) == (["new", "old"] if fails else ["new"])
+    assert ("what has expired cannot be deleted: throttled" in caplog.text) == fails
 
 
 def test_a_shard_whose_index_cannot_be_asked_does_not_hide_the_others(

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from engine.ports import Commit, Delivery, Item, Send
 from engine.receiving import Handled
 from tests.scenarios.world import STEP_MS, World
@@ -33,9 +35,15 @@ class Counting(Between):
         super().__init__(world)
         self.requests: Counter[str] = Counter()
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         self.requests["swap"] += 1
-        await self.world.journal.swap(item, expected, also)
+        await self.world.journal.swap(item, expected, also, drops)
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         self.requests["remove"] += bool(names)
@@ -60,9 +68,15 @@ class DiesBefore(Between):
             if self._left == 0:
                 raise Died
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         self._request("swap")
-        await self.world.journal.swap(item, expected, also)
+        await self.world.journal.swap(item, expected, also, drops)
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         self._request("remove")
@@ -71,9 +85,7 @@ class DiesBefore(Between):
     async def commit(self, commit: Commit) -> None:
         self._request("commit")
         if self._verb == "acknowledge" and self._left == 1:
-            await self.world.journal.commit(
-                Commit(commit.head, commit.expected, commit.items, drops=commit.drops)
-            )
+            await self.world.journal.commit(replace(commit, sends=(), acknowledgement=None))
             raise Died
         await self.world.journal.commit(commit)
         self._request("acknowledge")
@@ -96,9 +108,15 @@ class Meanwhile(Between):
             event, self._event = self._event, None
             await event()
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
         await self._happen("swap")
-        await self.world.journal.swap(item, expected, also)
+        await self.world.journal.swap(item, expected, also, drops)
 
     async def commit(self, commit: Commit) -> None:
         await self._happen("commit")

@@ -123,8 +123,8 @@ def test_an_answer_whose_sender_died_before_he_was_told_is_refused_for_good(worl
     """It came too late; a minute later, another wait of the run clears the inbox."""
 
     class TooLate(Meanwhile):
-        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
-            await super().swap(item, expected, also)
+        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
+            await super().swap(item, expected, also, drops)
             raise Died
 
     async def timed_out() -> None:
@@ -177,8 +177,8 @@ def test_an_answer_that_ended_the_wait_is_told_so_whoever_was_quicker(world: Wor
             await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
 
     class AfterSwap(Meanwhile):
-        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
-            await self.world.journal.swap(item, expected, also)
+        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
+            await self.world.journal.swap(item, expected, also, drops)
             await self._happen("swap")
 
     answered = world.answer("ask", "yes", journal=AfterSwap(world, "swap", looked))

@@ -66,11 +66,11 @@ def test_at_most_once_a_copy_that_saw_the_head_before_the_result_does_not_run_it
     (delivery,) = world.receive()
 
     class Slow(Between):
-        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
+        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
             if not done:
                 done.append(True)
                 await world.dispatcher().handle(delivery, world.clock.now() + STEP_MS)
-            await world.journal.swap(item, expected, also)
+            await world.journal.swap(item, expected, also, drops)
 
     done: list[bool] = []
     world.handle(Delivery(delivery.body, None, 1), Slow(world))

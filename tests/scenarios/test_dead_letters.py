@@ -144,7 +144,7 @@ def test_a_dead_letter_pays_what_its_run_owes(world: World) -> None:
         return "told"
 
     class Throttled(Between):
-        async def swap(self, item: Any, expected: Any, also: Any = ()) -> None:
+        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
             raise StoreUnusable("throttled")
 
     world.start(ASK.replace("60", "86400"), {}, run="asked")
@@ -177,7 +177,7 @@ def test_a_dead_letter_of_a_newer_version_stays_one(world: World) -> None:
     counted = Counted()
     world.start(CHAIN, 0, counted.actor)
     (delivery,) = world.receive()
-    newer = delivery.body.replace('"format":1', '"format":2')
+    newer = delivery.body.replace('"format":1', '"format":3')
     with pytest.raises(NewerFormat):
         world.bury(Delivery(newer, delivery.receipt))
     assert len(world.redelivered(delivery)) == 1

@@ -235,7 +235,7 @@ def test_a_message_for_a_run_that_does_not_exist_is_acknowledged(world: World) -
 def test_a_newer_message_is_put_off_and_burns_no_attempt(world: World) -> None:
     world.start(chain(2), 0, increment)
     (delivery,) = world.receive()
-    newer = delivery.body.replace('"format":1', '"format":2')
+    newer = delivery.body.replace('"format":1', '"format":3')
     handled = world.handle(Delivery(newer, delivery.receipt))
     assert handled.what == "newer"
     assert world.receive() == []
@@ -248,7 +248,7 @@ def test_a_newer_message_is_put_off_and_burns_no_attempt(world: World) -> None:
 def test_a_newer_message_that_is_put_off_a_second_time_says_so(world: World) -> None:
     world.start(chain(2), 0, increment)
     (delivery,) = world.receive()
-    newer = delivery.body.replace('"format":1', '"format":2,"unheard":"of"')
+    newer = delivery.body.replace('"format":1', '"format":3,"unheard":"of"')
     assert world.handle(Delivery(newer, delivery.receipt, 2)).what == "newer"
     world.clock.advance(61)
     (copy,) = world.receive()

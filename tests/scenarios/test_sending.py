@@ -347,7 +347,13 @@ def test_a_store_that_does_not_take_a_signal_leaves_the_delivery_unacknowledged(
     world: World,
 ) -> None:
     class Throttled(Between):
-        async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
+        async def swap(
+            self,
+            item: Item,
+            expected: bytes | None,
+            also: Sequence[Item] = (),
+            drops: Sequence[str] = (),
+        ) -> None:
             raise StoreUnusable("throttled")
 
     begin(world)

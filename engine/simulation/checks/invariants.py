@@ -201,8 +201,8 @@ class Invariants(Observer):
     def _has_looked(self, message: Message, traffic: Traffic) -> None:
         """Who began a wait looks into the inbox before he acknowledges (rule 14)."""
         for token, since in traffic.waiting_since(message):
-            watch = self._watches[RunKey(message.tenant, message.run)]
-            head = self._heads(RunKey(message.tenant, message.run))
+            watch = self._watches[message.key]
+            head = self._heads(message.key)
             if come := watch.signals.had_come(head, token, since):
                 raise Violation("lost signal", f"run {message.run}: {token} overlooks {come}")
 
@@ -335,7 +335,7 @@ class Invariants(Observer):
             message: Message = decode_message(body)
         except (Corrupt, NewerFormat):
             return None, None
-        watch = self._watches.get(RunKey(message.tenant, message.run))
+        watch = self._watches.get(message.key)
         return message, None if watch is None else watch.traffic
 
 

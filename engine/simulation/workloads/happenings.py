@@ -12,7 +12,7 @@ from typing import Any
 
 from engine.forking import UNCHANGED
 from engine.layout import DEFAULT_TENANT, RunKey, WaitAddress
-from engine.messages import FORMAT
+from engine.messages import SERVICE_FORMAT
 from engine.ports import Send
 from engine.signalling import Answered
 from engine.simulation.workloads.graphs import Sketch
@@ -23,7 +23,7 @@ from engine.snapshot import Status, decode_head
 NEWER_S = 900.0
 """How long a message of a newer format is there until newer code is."""
 MARK = "by a newer version"
-NEWER = f'{{"format":{FORMAT + 1},"written":"{MARK}"}}'
+NEWER = f'{{"format":{SERVICE_FORMAT + 1},"written":"{MARK}"}}'
 
 
 @dataclass(frozen=True, slots=True)

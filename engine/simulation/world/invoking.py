@@ -14,7 +14,6 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
 from engine.errors import TidestepError
-from engine.layout import RunKey
 from engine.messages import decode_message
 from engine.ports import Delivery
 from engine.receiving import Handled
@@ -211,7 +210,7 @@ def _handling(process: Process, body: str) -> Handling | None:
         message = decode_message(body)
     except TidestepError:
         return None
-    return Handling(process, RunKey(message.tenant, message.run), message.token)
+    return Handling(process, message.key, message.token)
 
 
 def _is_too_long(receipt: Receipt, function: str) -> bool:

@@ -44,4 +44,4 @@ class OneRun:
             message = decode_message(delivery.body)
         except TidestepError:
             return False  # of a newer version, or nobody's: not for us to judge
-        return message.run == self._key.run and message.tenant == self._key.tenant
+        return message.key == self._key

@@ -1,9 +1,10 @@
 """The journal: the end of a step as one transaction.
 
 What must stay true
-- A commit is all or nothing: items, head, sends, drops and acknowledgement. The head's compare and
-  swap on `rev` comes first, so that a conflict has written nothing (`writer.py` relies on it); so
-  does a swap's look at its item.
+- A commit is all or nothing: items, head, swaps, sends, drops and acknowledgement. The head's
+  compare and swap on `rev` comes first, so that a conflict has written nothing (`writer.py` relies
+  on it); so does a swap's look at its item. Where a commit has both, it looks at the head, then at
+  the items, and then writes.
 - What was sent and acknowledged is told to the database's listener after the commit, so that a
   worker in this process need not ask the table.
 - `Send.group` is not stored: one worker has the queue for itself, and serves it in order.
@@ -44,12 +45,23 @@ class SqliteJournal(SqliteReader):
         if items:
             await self._database.write(_Write(self._database, (), None, items=items))
 
-    async def swap(self, item: Item, expected: bytes | None, also: Sequence[Item] = ()) -> None:
-        await self._database.write(_Swap(item, expected, also))
+    async def swap(
+        self,
+        item: Item,
+        expected: bytes | None,
+        also: Sequence[Item] = (),
+        drops: Sequence[str] = (),
+    ) -> None:
+        await self._database.write(_Swap(item, expected, also, drops))
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         if names:
             await self._database.write(_Remove(partition, names))
+
+    async def expire(self, limit: int) -> int:
+        job = _Expire(self._database.clock.now(), limit)
+        await self._database.write(job)
+        return job.deleted
 
     async def backlog(self) -> int:
         """At most `BACKLOG_LIMIT`. A visitor counts what is in the worker's hands too."""
@@ -86,7 +98,7 @@ class _Write(Job):
 
     def run(self, connection: sqlite3.Connection) -> None:
         if self._commit is not None:
-            _swap_head(connection, self._commit.head, self._commit.expected)
+            _swap_all(connection, self._commit)
         item_rows.put(connection, self._items)
         if self._commit is not None:
             item_rows.delete(connection, self._commit.head.key.partition, self._commit.drops)
@@ -103,14 +115,19 @@ class _Write(Job):
 
 
 class _Swap(Job):
-    def __init__(self, item: Item, expected: bytes | None, also: Sequence[Item]) -> None:
+    def __init__(
+        self, item: Item, expected: bytes | None, also: Sequence[Item], drops: Sequence[str]
+    ) -> None:
         self._item = item
         self._expected = expected
         self._also = also
+        self._drops = drops
 
     def run(self, connection: sqlite3.Connection) -> None:
-        item_rows.swap(connection, self._item, self._expected)
-        item_rows.put(connection, self._also)
+        partition, name = self._item.partition, self._item.name
+        item_rows.expect(connection, partition, name, self._expected)
+        item_rows.put(connection, [self._item, *self._also])
+        item_rows.delete(connection, partition, self._drops)
 
 
 class _Remove(Job):
@@ -122,6 +139,17 @@ class _Remove(Job):
         item_rows.delete(connection, self._partition, self._names)
 
 
+class _Expire(Job):
+    deleted = 0
+
+    def __init__(self, now: int, limit: int) -> None:
+        self._now = now
+        self._limit = limit
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        self.deleted = item_rows.expire(connection, self._now, self._limit)
+
+
 def _queue_rows(database: Database, sends: Sequence[Send]) -> Sequence[QueueRow]:
     if not sends:
         return ()
@@ -131,6 +159,25 @@ def _queue_rows(database: Database, sends: Sequence[Send]) -> Sequence[QueueRow]
 
 def _receipt(delivery: Delivery | None) -> Receipt | None:
     return None if delivery is None else delivery.receipt
+
+
+def _swap_all(connection: sqlite3.Connection, commit: Commit) -> None:
+    """The head and the swaps, or a conflict and nothing: the head's, where both have one."""
+    if commit.swaps:
+        _expect_head(connection, commit.head.key, commit.expected)
+        for swap in commit.swaps:
+            item_rows.expect(connection, swap.partition, swap.name, swap.expected)
+    _swap_head(connection, commit.head, commit.expected)
+    item_rows.change(connection, commit.swaps)
+
+
+def _expect_head(connection: sqlite3.Connection, key: RunKey, expected: int | None) -> None:
+    row = connection.execute(
+        "SELECT rev, body FROM heads WHERE tenant = ? AND run = ?", (key.listing, key.run)
+    ).fetchone()
+    rev, body = (None, None) if row is None else row
+    if rev != expected:
+        raise RevisionConflict(body)
 
 
 def _swap_head(connection: sqlite3.Connection, head: HeadRecord, expected: int | None) -> None:
@@ -148,7 +195,7 @@ def _create_head(connection: sqlite3.Connection, head: HeadRecord) -> bool:
         "(tenant, run, rev, status, workflow, created_at, shard, wake_at, body) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
         (
-            head.key.tenant,
+            head.key.listing,
             head.key.run,
             head.rev,
             head.status.value,
@@ -165,7 +212,7 @@ def _create_head(connection: sqlite3.Connection, head: HeadRecord) -> bool:
 def _replace_head(connection: sqlite3.Connection, head: HeadRecord, expected: int) -> bool:
     # SQLite rewrites an index whenever its columns are named, changed or not. Most steps change
     # neither status nor wake_at, so the statement that names neither is tried first.
-    where = (head.key.tenant, head.key.run, expected)
+    where = (head.key.listing, head.key.run, expected)
     same_indexes = connection.execute(
         "UPDATE heads SET rev = ?, body = ? "
         "WHERE tenant = ? AND run = ? AND rev = ? AND status = ? AND wake_at = ?",
@@ -183,6 +230,6 @@ def _replace_head(connection: sqlite3.Connection, head: HeadRecord, expected: in
 
 def _current_head(connection: sqlite3.Connection, key: RunKey) -> bytes | None:
     row = connection.execute(
-        "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.tenant, key.run)
+        "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.listing, key.run)
     ).fetchone()
     return None if row is None else row[0]

@@ -3,6 +3,7 @@
 What must stay true
 - A file that is not ours, is damaged, or was written by a newer version is refused before anything
   could change it or lay other files beside it.
+- A file of an older version is brought up to date in one transaction, after all these checks.
 - Nobody opens the file but SQLite, not even to read it: see `_check_numbers_in_file`.
 - A new file gets its tables while it still has a rollback journal, and write-ahead logging after
   that: so whoever looks at the file without its log finds it empty or with our number.
@@ -14,12 +15,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from engine.errors import NewerFormat, StoreUnusable
 from infra.local.sqlite.failures import translated
-from infra.local.sqlite.schema import APPLICATION_ID, FORMAT, TABLE_NAMES, TABLES
+from infra.local.sqlite.schema import APPLICATION_ID, FORMAT, TABLE_NAMES, TABLES, UPGRADES
 
 BUSY_TIMEOUT_S = 5.0
 
@@ -39,6 +41,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         connection = _connect(path)
         try:
             _check_tables(path, connection)
+            _upgrade(path, connection)
             _use_write_ahead_log(connection)
             connection.execute("PRAGMA synchronous = FULL")
         except BaseException:
@@ -107,12 +110,17 @@ def _check_numbers_in_file(path: Path) -> None:
 def _check_numbers(path: Path, connection: sqlite3.Connection) -> None:
     if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
         raise StoreUnusable(f"{path}: this database belongs to another program; name another file")
-    (stored,) = connection.execute("PRAGMA user_version").fetchone()
+    stored = _stored_format(connection)
     if stored > FORMAT:
         raise NewerFormat(
             f"{path}: written by a newer version of Tidestep (format {stored}; this one reads up "
             f"to {FORMAT}); install that version, or name another file"
         )
+
+
+def _stored_format(connection: sqlite3.Connection) -> int:
+    (stored,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(stored)
 
 
 def _check_tables(path: Path, connection: sqlite3.Connection) -> None:
@@ -134,13 +142,31 @@ def _names(connection: sqlite3.Connection) -> set[str]:
 
 
 def _create(connection: sqlite3.Connection) -> None:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with _transaction(connection):
         if not _names(connection):  # another process may have been faster
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {FORMAT}")
             for statement in TABLES:
                 connection.execute(statement)
+
+
+def _upgrade(path: Path, connection: sqlite3.Connection) -> None:
+    if _stored_format(connection) == FORMAT:
+        return
+    with _transaction(connection):
+        _check_numbers(path, connection)  # another process may have been faster, or be newer
+        stored = _stored_format(connection)
+        for older, statements in sorted(UPGRADES.items()):
+            for statement in statements if older >= stored else ():
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     finally:
         if connection.in_transaction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-from engine.layout import RunKey
+from engine.layout import RUN_KIND, RunKey, listed_key, listing
 from engine.ports import RunRow
 from engine.snapshot import Status
 from infra.local.sqlite.database import Database
@@ -23,7 +23,7 @@ class SqliteReader:
 
     async def head(self, key: RunKey) -> bytes | None:
         row = self._database.fetch_one(
-            "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.tenant, key.run)
+            "SELECT body FROM heads WHERE tenant = ? AND run = ?", (key.listing, key.run)
         )
         return None if row is None else row[0]
 
@@ -59,22 +59,23 @@ class SqliteReader:
                 "ORDER BY wake_at LIMIT ?",
                 (shard, now, limit),
             ).fetchall()
-        return [RunKey(tenant, run) for tenant, run in rows]
+        return [listed_key(listed, run) for listed, run in rows]
 
     async def runs(
-        self, tenant: str, *, limit: int, status: Status | None = None
+        self, tenant: str, *, limit: int, status: Status | None = None, kind: str = RUN_KIND
     ) -> Sequence[RunRow]:
+        listed = listing(tenant, kind)
         columns = "SELECT run, status, workflow, created_at FROM heads WHERE tenant = ?"
         newest = "ORDER BY created_at DESC LIMIT ?"
         with self._database.reading() as connection:
             if status is None:
-                found = connection.execute(f"{columns} {newest}", (tenant, limit))
+                found = connection.execute(f"{columns} {newest}", (listed, limit))
             else:
                 found = connection.execute(
-                    f"{columns} AND status = ? {newest}", (tenant, status.value, limit)
+                    f"{columns} AND status = ? {newest}", (listed, status.value, limit)
                 )
             rows = found.fetchall()
         return [
-            RunRow(RunKey(tenant, run), Status(stored), workflow, created_at)
+            RunRow(RunKey(tenant, run, kind), Status(stored), workflow, created_at)
             for run, stored, workflow, created_at in rows
         ]

@@ -6,13 +6,19 @@ What must stay true
 - A step that changes neither status nor `wake_at` writes two pages: the head's and the queue's.
   This is why bodies come last in their rows, why heads have a rowid (a rewritten body leaves every
   index alone), and why the queue is one tree, ordered by when its rows are due.
+- An older file becomes one of ours by `UPGRADES`, one format after the other, and keeps its rows. A
+  process of the older version that still has it open goes on working: columns only come, and with
+  a default.
+- `heads.tenant` holds `RunKey.listing`, which for a workflow's run is the tenant.
 """
 
 from __future__ import annotations
 
 APPLICATION_ID = 0x54494445
 """The letters TIDE."""
-FORMAT = 1
+FORMAT = 2
+
+_EXPIRING = "CREATE INDEX items_expiring ON items (expires_at) WHERE expires_at > 0"
 
 TABLES = (
     """
@@ -37,10 +43,12 @@ TABLES = (
     CREATE TABLE items (
         partition TEXT NOT NULL,
         name TEXT NOT NULL,
+        expires_at INTEGER NOT NULL DEFAULT 0,
         body BLOB NOT NULL,
         PRIMARY KEY (partition, name)
     ) WITHOUT ROWID
     """,
+    _EXPIRING,
     """
     CREATE TABLE queue (
         due_at INTEGER NOT NULL,
@@ -52,4 +60,8 @@ TABLES = (
     """,
     "CREATE TABLE blobs (name TEXT PRIMARY KEY NOT NULL, body BLOB NOT NULL)",
 )
+UPGRADES: dict[int, tuple[str, ...]] = {
+    1: ("ALTER TABLE items ADD COLUMN expires_at INTEGER NOT NULL DEFAULT 0", _EXPIRING),
+}
+"""What makes a file of this format one of the next."""
 TABLE_NAMES = frozenset({"heads", "items", "queue", "blobs"})

@@ -130,7 +130,7 @@ def test_what_does_not_exist_names_the_setting_to_check(
     ("service", "operation", "action"),
     [
         ("dynamodb", "BatchWriteItem", "dynamodb:BatchWriteItem"),
-        ("dynamodb", "TransactWriteItems", "dynamodb:PutItem"),
+        ("dynamodb", "TransactWriteItems", "dynamodb:PutItem, DeleteItem or ConditionCheckItem"),
         ("sqs", "SendMessageBatch", "sqs:SendMessage"),
         ("sqs", "DeleteMessageBatch", "sqs:DeleteMessage"),
         ("s3", "GetObject", "s3:GetObject"),
@@ -210,14 +210,34 @@ def test_a_cancelled_transaction_is_told_by_its_reasons(
     assert "dynamodb put_item steps-table" in str(converted)
 
 
-def test_a_failed_condition_of_a_transaction_is_the_same_answer_whatever_else_is_said() -> None:
-    item = {"b": {"B": b"winner"}}
-    failed = {"Code": "ConditionalCheckFailed", "Message": "no", "Item": item}
-    busy = {"Code": "TransactionConflict", "Message": "ongoing"}
-    for reasons in ([failed, {"Code": "None"}], [busy, failed]):
-        converted = convert(answer("TransactionCanceledException", CancellationReasons=reasons))
-        assert isinstance(converted, ConditionFailed)
-        assert converted.item == item
+FAILED = {"Code": "ConditionalCheckFailed", "Message": "no", "Item": {"b": {"B": b"winner"}}}
+FAILED_TOO = {**FAILED, "Item": {"b": {"B": b"another"}}}
+BUSY = {"Code": "TransactionConflict", "Message": "ongoing"}
+FINE = {"Code": "None"}
+
+
+@pytest.mark.parametrize(
+    ("reasons", "place"),
+    [
+        ([FAILED, FINE], 0),
+        ([FAILED, BUSY], 0),
+        ([FAILED, FAILED_TOO], 0),
+        ([FINE, FINE, FAILED, FAILED_TOO], 2),
+        ([FINE, BUSY, FAILED], 2),
+    ],
+)
+def test_the_first_failed_condition_of_a_transaction_is_the_answer_and_says_whose(
+    reasons: list[dict[str, Any]], place: int
+) -> None:
+    converted = convert(answer("TransactionCanceledException", CancellationReasons=reasons))
+    assert isinstance(converted, ConditionFailed)
+    assert (converted.item, converted.place) == (FAILED["Item"], place)
+
+
+def test_what_is_said_of_others_waits_until_the_first_item_of_a_transaction_is_judged() -> None:
+    reasons = [BUSY, FAILED]
+    converted = convert(answer("TransactionCanceledException", CancellationReasons=reasons))
+    assert type(converted) is Contended
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), Misconfigured("ours")])

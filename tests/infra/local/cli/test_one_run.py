@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from engine.definition import FORMAT, Definition, Node
-from engine.layout import RunKey, run_key
+from engine.layout import RUN_KIND, RunKey, run_key
 from engine.memory import MemoryBlobs, MemoryJournal
 from engine.messages import Message, encode_message
 from engine.ports import Platform, Send
@@ -28,8 +28,8 @@ DEFINITION = Definition(
 )
 
 
-def message(run: str, tenant: str = "default") -> Send:
-    return Send(encode_message(Message(1, tenant, run, (0, 0, 1, 1), "sid")), "flow")
+def message(run: str, tenant: str = "default", kind: str = RUN_KIND) -> Send:
+    return Send(encode_message(Message(1, tenant, run, (0, 0, 1, 1), "sid", kind=kind)), "flow")
 
 
 @pytest.fixture
@@ -45,6 +45,7 @@ def journal(clock: ManualClock) -> MemoryJournal:
 def test_only_the_messages_of_one_run_come_through(journal: MemoryJournal) -> None:
     async def script() -> None:
         sends = [message("other"), message("mine"), message("mine", "else"), Send("junk", "flow")]
+        sends.append(message("mine", kind="actor"))
         await journal.send(sends)
         source = OneRun(journal.source, RunKey("default", "mine"))
         (delivery,) = await source.receive(10, 0)

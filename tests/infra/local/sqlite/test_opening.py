@@ -15,6 +15,7 @@ import pytest
 from engine.errors import NewerFormat, StoreUnusable
 from infra.local.sqlite import SqliteVisitor, SqliteWorker
 from infra.local.sqlite.opening import open_for_writing
+from infra.local.sqlite.schema import FORMAT
 from tests.clock import ManualClock
 from tests.infra.local.sqlite.processes import start
 from tests.infra.records import HEAD, create, item
@@ -131,9 +132,9 @@ def test_another_programs_unfinished_log_is_left_alone(
 
 
 def test_a_newer_format_is_refused(ours: Path, clock: ManualClock, opener: Opener) -> None:
-    _edit(ours, "PRAGMA user_version = 2")
+    _edit(ours, f"PRAGMA user_version = {FORMAT + 1}")
     before = ours.read_bytes()
-    with pytest.raises(NewerFormat, match=r"runs\.db.*newer version.*format 2"):
+    with pytest.raises(NewerFormat, match=rf"runs\.db.*newer version.*format {FORMAT + 1}"):
         opener(ours, clock)
     assert ours.read_bytes() == before
 
@@ -142,9 +143,9 @@ def test_a_newer_format_that_only_the_log_knows_is_refused(
     ours: Path, clock: ManualClock, opener: Opener
 ) -> None:
     with closing(sqlite3.connect(ours)) as newer:
-        newer.execute("PRAGMA user_version = 2")
+        newer.execute(f"PRAGMA user_version = {FORMAT + 1}")
         newer.commit()
-        with pytest.raises(NewerFormat, match="format 2"):
+        with pytest.raises(NewerFormat, match=f"format {FORMAT + 1}"):
             opener(ours, clock)
 
 
