@@ -1,0 +1,141 @@
+"""Wake an actor and wait until it can be reached, under one absolute deadline (decision D8).
+
+What must stay true
+- Nothing is missed: the actor's head is looked at, not listened to. A stop that came in between
+  shows as another number of `stops`.
+- Everybody who finds the actor in the same state sends the same wake, under the same id: however
+  many requests come at once, it is woken once.
+- A wake that was sent stands, whatever becomes of whoever sent it.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from engine.allocation.actor_state import (
+    ActorState,
+    Backoff,
+    Created,
+    Destroyed,
+    GoingAway,
+    Running,
+    Sleeping,
+    SleepIntent,
+)
+from engine.allocation.directory import Directory
+from engine.allocation.errors import ActorBackingOff, ActorGone, ActorKeepsStopping, ActorNotReady
+from engine.allocation.head import ServiceHead
+from engine.allocation.mailing import Mailer
+from engine.allocation.parties import runner
+from engine.allocation.ports import Allocation, Watch
+from engine.allocation.signals import Wake
+from engine.allocation.viewing import why_not_ready
+from engine.errors import Misconfigured
+from engine.layout import RunKey
+from engine.ports import Platform
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where an actor is, as one look has found it."""
+
+    runner: RunKey
+    connection: str
+    generation: int
+    stops: int
+
+
+class Reaching:
+    """Finds, wakes and watches actors of one platform."""
+
+    def __init__(self, platform: Platform) -> None:
+        if platform.allocation is None:
+            raise Misconfigured("this process cannot reach actors: it has no `allocation`")
+        self._allocation: Allocation = platform.allocation
+        self._platform = platform
+        self._directory = Directory(platform)
+        self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)
+
+    async def place(self, key: RunKey, deadline: int, *, left: Place | None = None) -> Place:
+        """Where the actor runs, woken if need be, by `deadline` (ms since 1970).
+
+        `left` is where it was found before and has not been reached: there it is not looked for
+        again. Raises ActorNotFound, ActorGone, ActorBackingOff, ActorKeepsStopping or
+        ActorNotReady.
+        """
+        with self._allocation.news.watching(key) as watch:
+            return await self._place(key, deadline, left, watch)
+
+    async def _place(self, key: RunKey, deadline: int, left: Place | None, watch: Watch) -> Place:
+        settings = self._allocation.settings
+        woken_at_rev, woken_at_stops, wakes = 0, -1, 0
+        pause_ms = settings.poll_ms
+        while True:
+            watch.clear()
+            head = await self._directory.actor(key)
+            state = head.state
+            assert isinstance(state, ActorState)
+            place = await self._found(key, state, left)
+            if place is not None:
+                return place
+            now = self._platform.clock.now()
+            self._must_be_worth_waiting(key, state, now, deadline)
+            if _wants_wake(state) and head.rev != woken_at_rev:
+                if state.stops != woken_at_stops:
+                    wakes += 1
+                    if wakes > settings.wakes:
+                        raise ActorKeepsStopping(
+                            f"actor '{key.run}' has stopped {wakes - 1} times before it could be "
+                            f"reached; {state.error or 'it does so by itself'}"
+                        )
+                woken_at_rev, woken_at_stops = head.rev, state.stops
+                await self._mailer.signal(key, Wake(), f"wake:{head.rev}")
+                pause_ms = settings.poll_ms
+            if now >= deadline:
+                raise await self._too_late(key, head)
+            await watch.wait(min(pause_ms, deadline - now) / 1000)
+            pause_ms = min(2 * pause_ms, settings.poll_most_ms)
+
+    async def has_left(self, key: RunKey, place: Place) -> bool:
+        """Whether the actor is not where it was found any more, or is about to go."""
+        head = await self._directory.head(key)
+        if head is None or not isinstance(head.state, ActorState):
+            return True
+        return (head.state.generation, head.state.stops) != (place.generation, place.stops)
+
+    async def _found(self, key: RunKey, state: ActorState, left: Place | None) -> Place | None:
+        if not isinstance(state.phase, Running):
+            return None
+        where = runner(state.runner).key(key.tenant)
+        connection = await self._directory.connection(where)
+        if connection is None:
+            return None
+        place = Place(where, connection.id, state.generation, state.stops)
+        return None if place == left else place  # a runner that has come back has another connection
+
+    def _must_be_worth_waiting(
+        self, key: RunKey, state: ActorState, now: int, deadline: int
+    ) -> None:
+        phase = state.phase
+        if isinstance(phase, Destroyed):
+            raise ActorGone(f"actor '{key.run}' has been destroyed")
+        until = phase.due if isinstance(phase, Backoff) else 0
+        if isinstance(phase, Sleeping) and state.not_before > now:
+            until = state.not_before
+        if until > deadline:
+            pause_s = -(-(until - now) // 1000)
+            raise ActorBackingOff(
+                f"actor '{key.run}' has crashed {state.crashes} times in a row ({state.error}) and "
+                f"is started again in {pause_s} s",
+                pause_s,
+            )
+
+    async def _too_late(self, key: RunKey, head: ServiceHead) -> ActorNotReady:
+        why = await why_not_ready(self._directory, key, head, self._platform.clock.now())
+        return ActorNotReady(f"actor '{key.run}' is not ready yet: {why}")
+
+
+def _wants_wake(state: ActorState) -> bool:
+    phase = state.phase
+    if isinstance(phase, SleepIntent | GoingAway):
+        return not phase.will_wake
+    return isinstance(phase, Created | Sleeping)
