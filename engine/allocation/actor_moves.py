@@ -40,10 +40,15 @@ OWNER_ITEM = "owner"
 
 
 class Owner(msgspec.Struct, frozen=True, array_like=True):
-    """Who may write what the actor stores."""
+    """Who may write what the actor stores, and the number of his last write."""
 
     generation: int
     runner: str
+    saves: int = 0
+
+    def is_same(self, other: Owner) -> bool:
+        """Whether both are the same stay of the actor on the same runner."""
+        return (self.generation, self.runner) == (other.generation, other.runner)
 
 
 encode_owner = msgspec.msgpack.Encoder().encode
@@ -134,7 +139,7 @@ def left(state: ActorState, scene: Scene, error: str, said: tuple[str, ...] = ()
     for a drain.
     """
     swaps, effects = release(state, scene, state.runner, state.generation)
-    owner = encode_owner(Owner(state.generation, state.runner))
+    owner = scene.owner or encode_owner(Owner(state.generation, state.runner))
     swaps = (*swaps, Swap(scene.partition, OWNER_ITEM, None, owner))
     said = (*said, "deallocate", "publish Stopped")
     after = replace(state, stops=state.stops + 1, connectable_at=0, error=error or state.error)

@@ -42,19 +42,19 @@ async def read_board(
     entry, and a decision from both conflicts.
     """
     partition = board_partition(tenant, pool)
-    if not reads:
-        return Board(partition, UNMANAGED, {}, {}, ())
     config, config_body = UNMANAGED, None
     entries: dict[str, Entry] = {}
     pings: dict[str, int] = {}
-    async for name, body in reader.scan(partition, INDEX_PREFIX):
-        if name == CONFIG_ITEM:
-            config, config_body = decode_config(body), body
-        elif name.startswith(ENTRY_PREFIX):
-            entries[name.removeprefix(ENTRY_PREFIX)] = decode_entry(body)
-        elif name.startswith(PING_PREFIX):
-            pings[name.removeprefix(PING_PREFIX)] = decode_ping(body)
-    pending = await _first(reader.scan(partition, PENDING_PREFIX), PENDING_READ)
+    pending: list[tuple[str, bytes]] = []
+    if Reads.INDEX in reads:
+        async for name, body in reader.scan(partition, INDEX_PREFIX):
+            if name == CONFIG_ITEM:
+                config, config_body = decode_config(body), body
+            elif name.startswith(ENTRY_PREFIX):
+                entries[name.removeprefix(ENTRY_PREFIX)] = decode_entry(body)
+            elif name.startswith(PING_PREFIX):
+                pings[name.removeprefix(PING_PREFIX)] = decode_ping(body)
+        pending = await _first(reader.scan(partition, PENDING_PREFIX), PENDING_READ)
     seats: dict[str, int] = {}
     if Reads.SEATS in reads:
         prefix = seats_prefix(runner)

@@ -273,6 +273,8 @@ class Directory:
                 await self._make(runner, state, swaps)
             except ItemConflict:
                 continue
+            except RevisionConflict:  # our own write, which seemed to have failed
+                pass
             return Registered(runner, 1, 0, True)
 
     async def ping(self, tenant: str, pool: str, runner: str) -> None:

@@ -145,7 +145,7 @@ class RunnerDoor:
             await self._mailer.signal(key, Connected(connection, epoch), f"connected:{epoch}")
         if hello.connection:
             began = RequestBegan(hello.connection, key.run)
-            id = f"began:{hello.connection}"
+            id = f"began:{hello.connection}:{key.run}"
             await self._mailer.signal(pool(hello.pool).key(tenant), began, id)
         return known
 
@@ -209,7 +209,7 @@ class RunnerDoor:
             if isinstance(frame, frames.Save):
                 state = None if frame.state is msgspec.UNSET else bytes(frame.state)
                 puts = {name: bytes(value) for name, value in frame.puts.items()}
-                await self._values.save(key, owner, state, puts, frame.deletes)
+                await self._values.save(key, owner, state, puts, frame.deletes, frame.sequence)
                 return frames.Saved(frame.id)
             return await self._fetched(key, owner, frame)
         except CallerError as error:

@@ -123,7 +123,9 @@ class Load(Frame, frozen=True):
 class Save(Frame, frozen=True):
     """Writes all of it or nothing, answered by `Saved`.
 
-    `state` replaces the actor's state where it is set; `puts` are keys with JSON values.
+    `state` replaces the actor's state where it is set; `puts` are keys with JSON values. `sequence`
+    rises within an actor's generation, from 1: one that comes again, or after a later one, changes
+    nothing.
     """
 
     id: str
@@ -132,6 +134,7 @@ class Save(Frame, frozen=True):
     state: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     puts: dict[str, msgspec.Raw] = {}
     deletes: tuple[str, ...] = ()
+    sequence: int = 0
 
 
 class Fetch(Frame, frozen=True):
@@ -230,6 +233,10 @@ class EventsStored(Frame, frozen=True):
 
 class Pong(Frame, frozen=True):
     """The answer to `Ping`."""
+
+
+STOPPED_REASON = "the runner has been stopped"
+"""Of an eviction that is no trouble: the runner was drained."""
 
 
 class Evicted(Frame, frozen=True):

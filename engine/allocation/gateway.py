@@ -15,6 +15,7 @@ What must stay true
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
@@ -23,7 +24,7 @@ import msgspec
 
 from engine.allocation.config import CrashPolicy
 from engine.allocation.directory import DEFAULT_POOL, ActorNotFound, Directory
-from engine.allocation.errors import ActorGone, GatewayError
+from engine.allocation.errors import ActorFailed, ActorGone, GatewayError
 from engine.allocation.frames import Headers
 from engine.allocation.parties import Kind, party_key
 from engine.allocation.tunnel import HttpRequest, HttpResponse, Tunnel
@@ -47,8 +48,14 @@ HOP_BY_HOP = frozenset(
         "transfer-encoding",
         "upgrade",
         "content-length",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "sec-websocket-key",
+        "sec-websocket-version",
     }
 )
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -73,10 +80,10 @@ def parse_address(path: str) -> Address:
     Raises InvalidName where it names no actor.
     """
     first, _, rest = path.removeprefix(PREFIX).partition("/")
-    if first.startswith("@"):
+    if first.startswith("@") and first != "@":
         return Address(f"/{rest}", id=unquote(first[1:]))
     key, _, rest = rest.partition("/")
-    if not first or not key:
+    if first in ("", "@") or not key:
         raise InvalidName(f"{PREFIX}<name>/<key>/... or {PREFIX}@<id>/... names an actor")
     return Address(f"/{rest}", name=unquote(first), key=tuple(map(unquote, key.split(","))))
 
@@ -103,10 +110,9 @@ class Gateway:
             id = self._platform.entropy.new_id()
             target = f"{address.path}?{query}" if query else address.path
             request = HttpRequest(id, method, target, passed_on(headers), body)
-            response = await self._answer(address, request)
+            return _checked(address, await self._answer(address, request))
         except TidestepError as error:
             return refusal(error)
-        return HttpResponse(response.status, passed_on(response.headers), response.body)
 
     async def _answer(self, address: Address, request: HttpRequest) -> HttpResponse:
         try:
@@ -151,6 +157,19 @@ def refusal(error: TidestepError) -> HttpResponse:
         log.error("a request to an actor could not be served: %s", error)
         return _refusal(error.http_status, "Unavailable", "try again later", 1)
     return _refusal(status, code, str(error), retry_after_s)
+
+
+def _checked(address: Address, response: HttpResponse) -> HttpResponse:
+    """The answer as a server can send it. Raises ActorFailed for one that HTTP has no words for."""
+    headers = passed_on(response.headers)
+    who = f"actor '{address.id or '/'.join((address.name, ','.join(address.key)))}'"
+    if not 200 <= response.status <= 599:
+        raise ActorFailed(f"{who} has answered with status {response.status}", 0)
+    for name, value in headers:
+        if not (_NAME.fullmatch(name) and _VALUE.fullmatch(value)):
+            raise ActorFailed(f"{who} has answered with the header {name[:40]!r}", 0)
+    body = b"" if response.status in (204, 304) else response.body
+    return HttpResponse(response.status, headers, body)
 
 
 def _refusal(status: int, code: str, message: str, retry_after_s: int) -> HttpResponse:

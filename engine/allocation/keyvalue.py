@@ -12,9 +12,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
+from msgspec.structs import replace
 
-from engine.allocation.actor_moves import OWNER_ITEM, Owner, decode_owner
+from engine.allocation.actor_moves import OWNER_ITEM, Owner, decode_owner, encode_owner
 from engine.errors import CallerError
 from engine.layout import RunKey
 from engine.ports import MAX_ALSO, Item, ItemConflict, Journal
@@ -93,22 +93,33 @@ class KeyValue:
         state: bytes | None,
         puts: Mapping[str, bytes],
         deletes: Sequence[str],
+        sequence: int = 0,
     ) -> None:
-        """Write all of it or nothing. Raises NotOwner or TooMuch."""
+        """Write all of it or nothing; what is put is not deleted.
+
+        A write whose `sequence` is not above that of the owner's last one changes nothing: it has
+        been done, or a later one has. Raises NotOwner or TooMuch.
+        """
         _check_bounds(state, puts, deletes)
         items = [Item(key.partition, KEY_PREFIX + each, body) for each, body in puts.items()]
         if state is not None:
             items.append(Item(key.partition, STATE_ITEM, state))
-        body = encode_owner_body(owner)
-        try:
-            await self._journal.swap(
-                Item(key.partition, OWNER_ITEM, body),
-                body,
-                items,
-                [KEY_PREFIX + each for each in deletes],
-            )
-        except ItemConflict as conflict:
-            raise _moved(key, conflict.current) from None
+        drops = [KEY_PREFIX + each for each in dict.fromkeys(deletes) if each not in puts]
+        stored = (await self._journal.items(key.partition, [OWNER_ITEM])).get(OWNER_ITEM)
+        while True:
+            before = None if stored is None else decode_owner(stored)
+            if before is None or not before.is_same(owner):
+                raise _moved(key, stored)
+            if 0 < sequence <= before.saves:
+                return
+            after = encode_owner(replace(before, saves=max(sequence, before.saves)))
+            try:
+                await self._journal.swap(
+                    Item(key.partition, OWNER_ITEM, after), stored, items, drops
+                )
+                return
+            except ItemConflict as conflict:  # another write, the end of the stay, or our own write
+                stored = conflict.current
 
 
 async def clear(journal: Journal, key: RunKey) -> None:
@@ -122,12 +133,9 @@ async def clear(journal: Journal, key: RunKey) -> None:
     await journal.remove(key.partition, names)
 
 
-encode_owner_body = msgspec.msgpack.Encoder().encode
-
-
 def _check_owner(key: RunKey, owner: Owner, found: Mapping[str, bytes]) -> None:
     stored = found.get(OWNER_ITEM)
-    if stored is None or decode_owner(stored) != owner:
+    if stored is None or not decode_owner(stored).is_same(owner):
         raise _moved(key, stored)
 
 

@@ -59,4 +59,9 @@ class Mailer:
             self._entropy.new_id(),
             kind=to.kind,
         )
-        return Send(encode_message(message), f"{to.tenant}:{to.kind}", delay_ms)
+        return again(message, delay_ms)
+
+
+def again(message: Message, delay_ms: int) -> Send:
+    """The same message once more: to put it off (rule 4)."""
+    return Send(encode_message(message), f"{message.tenant}:{message.kind}", delay_ms)

@@ -57,7 +57,7 @@ class Held(msgspec.Struct, frozen=True, array_like=True):
 
 class PoolState(msgspec.Struct, frozen=True, array_like=True, tag="pool"):
     """`failures` counts requests that failed in a row, `error` says what was wrong with the last:
-    it is cleared after `GOOD` that did not fail."""
+    both are cleared after `GOOD` that did not fail."""
 
     config: PoolConfig
     created_at: int

@@ -28,6 +28,8 @@ from engine.allocation.pool_state import (
 from engine.allocation.rules import (
     Cell,
     Effect,
+    Ignored,
+    Reads,
     Request,
     Rule,
     Scene,
@@ -86,18 +88,16 @@ def _began(state: PoolState, signal: signals.RequestBegan, scene: Scene) -> Deci
     if held is None:  # given up, or its end was quicker: nobody watches this runner
         stop = Tell(runner(signal.runner), signals.StopRunner())
         return Step(state, ("stop a runner that nobody wants",), (stop,))
-    if held.runner:
+    if held.runner == signal.runner:
         return ignored(state, "its runner is known")
     effects: tuple[Effect, ...] = ()
     if held.draining_at:
         effects = (Tell(runner(signal.runner), signals.StopRunner()),)
-    successes = state.successes + 1
     after = replace(
-        _with(state, replace(held, runner=signal.runner)),
-        successes=successes,
-        failures=0,
-        error="" if successes >= GOOD else state.error,
+        _with(state, replace(held, runner=signal.runner)), successes=state.successes + 1
     )
+    if after.successes >= GOOD:
+        after = replace(after, failures=0, error="")
     return _scaled(after, scene, effects, "runner is there")
 
 
@@ -213,7 +213,7 @@ def _retired(state: PoolState, scene: Scene) -> tuple[PoolState, tuple[Effect, .
         if not held.draining_at
         and (
             held.source != source
-            or scene.now >= held.began_at + state.config.lifespan_ms - settings.drain_ms
+            or scene.now >= held.began_at + _lifespan(state, scene) - settings.drain_ms
         )
     ]
     return _drained(state, scene, old)
@@ -255,11 +255,15 @@ def _timed(
         if held.draining_at:
             times.append(held.draining_at + settings.drain_ms + settings.connect_ms)
         else:
-            times.append(held.began_at + state.config.lifespan_ms - settings.drain_ms)
+            times.append(held.began_at + _lifespan(state, scene) - settings.drain_ms)
             if not held.runner:
                 times.append(held.began_at + settings.connect_ms)
     due = min(times, default=0)
     return Step(replace(state, phase=replace(state.phase, due=due)), said, effects)
+
+
+def _lifespan(state: PoolState, scene: Scene) -> int:
+    return min(state.config.lifespan_ms, scene.settings.lifespan_most_ms)
 
 
 def _failed(state: PoolState, scene: Scene, error: str) -> PoolState:
@@ -291,11 +295,33 @@ def _without(state: PoolState, gone: Iterable[Held]) -> PoolState:
 
 
 _SENDS = (Request, signals.StopRunner, signals.CheckQueue)
-_ROW: dict[type, Cell] = {
-    signals.Timer: Rule(_look, PHASES, _SENDS),
-    signals.Bump: Rule(_look, PHASES, _SENDS),
-    signals.Configure: Rule(_configure, PHASES, _SENDS),
-    signals.RequestBegan: Rule(_began, PHASES, _SENDS),
-    signals.RequestEnded: Rule(_ended, PHASES, _SENDS),
+_MANAGED = (Steady, Surplus, BackingOff)
+_INDEX = Reads.INDEX
+
+
+def _row(to: tuple[type, ...]) -> dict[type, Cell]:
+    """Of a pool that has, or may have, runners of its own."""
+    return {
+        signals.Timer: Rule(_look, to, _SENDS, _INDEX),
+        signals.Bump: Rule(_look, to, _SENDS, _INDEX),
+        signals.Configure: Rule(_configure, PHASES, _SENDS, _INDEX),
+        signals.RequestBegan: Rule(_began, to, _SENDS, _INDEX),
+        signals.RequestEnded: Rule(_ended, to, _SENDS, _INDEX),
+    }
+
+
+_ROWS: dict[type, dict[type, Cell]] = {
+    Unmanaged: {
+        signals.Timer: Ignored("nothing is due"),
+        signals.Bump: Rule(_look, (Unmanaged,), (signals.CheckQueue,), _INDEX),
+        signals.Configure: Rule(
+            _configure, (Unmanaged, Steady), (Request, signals.CheckQueue), _INDEX
+        ),
+        signals.RequestBegan: Rule(_began, (Unmanaged,), (signals.StopRunner,)),
+        signals.RequestEnded: Ignored("that request is over already"),
+    },
+    Steady: _row(PHASES),  # one that nobody manages any more, and that still has old runners
+    Surplus: _row(_MANAGED),
+    BackingOff: _row(_MANAGED),
 }
-TABLE: Table = complete(PHASES, SIGNALS, dict.fromkeys(PHASES, _ROW), {})
+TABLE: Table = complete(PHASES, SIGNALS, _ROWS, {})

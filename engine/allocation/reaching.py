@@ -58,9 +58,9 @@ class Reaching:
     async def place(self, key: RunKey, deadline: int, *, left: Place | None = None) -> Place:
         """Where the actor runs, woken if need be, by `deadline` (ms since 1970).
 
-        `left` is where it was found before and has not been reached: there it is not looked for
-        again. Raises ActorNotFound, ActorGone, ActorBackingOff, ActorKeepsStopping or
-        ActorNotReady.
+        `left` is where it was found before and has not been reached: there, and on the connection
+        of then, it is not looked for again. Raises ActorNotFound, ActorGone, ActorBackingOff,
+        ActorKeepsStopping or ActorNotReady.
         """
         with self._allocation.news.watching(key) as watch:
             return await self._place(key, deadline, left, watch)
@@ -96,7 +96,7 @@ class Reaching:
             pause_ms = min(2 * pause_ms, settings.poll_most_ms)
 
     async def has_left(self, key: RunKey, place: Place) -> bool:
-        """Whether the actor is not where it was found any more, or is about to go."""
+        """Whether the actor is not where it was found any more; one that is about to go is."""
         head = await self._directory.head(key)
         if head is None or not isinstance(head.state, ActorState):
             return True
@@ -110,7 +110,8 @@ class Reaching:
         if connection is None:
             return None
         place = Place(where, connection.id, state.generation, state.stops)
-        return None if place == left else place  # a runner that has come back has another connection
+        # a runner that has come back has another connection
+        return None if place == left else place
 
     def _must_be_worth_waiting(
         self, key: RunKey, state: ActorState, now: int, deadline: int

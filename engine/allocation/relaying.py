@@ -15,7 +15,7 @@ from engine.allocation import frames
 from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorNotReady
 from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.reaching import Place, Reaching
-from engine.allocation.tunnel import Replies, Reply
+from engine.allocation.tunnel import FromActor, Replies, Reply
 from engine.errors import Misconfigured
 from engine.layout import RunKey
 from engine.ports import Platform
@@ -61,6 +61,10 @@ class Relay:
                 if isinstance(frame, frames.SocketMessage | frames.SocketClose):
                     return frame
                 return LOST
+
+    async def look(self) -> FromActor | None:
+        """What has come by now, if anything: for a server that does not wait for messages here."""
+        return await self._reply.next(0)
 
     async def close(self, code: int, reason: str = "") -> None:
         """The user has closed it."""
@@ -125,8 +129,13 @@ class Relaying:
             if isinstance(frame, frames.Refused):
                 raise ActorFailed(f"actor '{key.run}': {frame.message or frame.code}", 0)
             if isinstance(frame, frames.SocketClose):
+                if frame.reason in ("not_here", "stopping"):
+                    return False
                 raise ActorFailed(f"actor '{key.run}' takes no WebSocket: {frame.reason}", 0)
             if await self._reaching.has_left(key, place):
                 return False
             if self._platform.clock.now() >= deadline:
+                nobody = frames.SocketClose(opening.socket, 1001)
+                with suppress(ConnectionGone):
+                    await self._allocation.sockets.post(place.connection, frames.encode(nobody))
                 raise ActorNotReady(f"actor '{key.run}' has not taken the WebSocket in time")

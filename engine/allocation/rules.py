@@ -38,6 +38,8 @@ class Scene(msgspec.Struct, frozen=True):
     """In [0, 1)."""
     board: Board
     settings: AllocationSettings
+    owner: bytes | None = None
+    """Of an actor that is on a runner: the item that says so, as it is stored."""
     fresh: tuple[str, ...] = ()
     """Ids that nobody else has, as many as a decision may need."""
 

@@ -6,7 +6,6 @@ import msgspec
 
 from engine.allocation.frames import Command
 
-
 STOPPED = "stopped"
 """Why a runner is gone that was told to stop."""
 

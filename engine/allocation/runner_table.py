@@ -44,8 +44,12 @@ from engine.allocation.runner_state import (
 )
 from engine.ports import Swap
 
+POSTED = 100
+"""Commands in one frame at most: far more than can pass each other on the way."""
 HANDED_OUT = 25
 """Slots that one step gives away: each takes two items of a transaction, which has a hundred."""
+REPLAYED = 50
+"""Commands in one frame: an actor's key may have a kilobyte."""
 
 SIGNALS: tuple[type, ...] = (
     signals.Timer,
@@ -118,8 +122,9 @@ def _reconnected(
     effects: list[Effect] = []
     if state.connection:
         effects.append(Evict(state.connection, "another connection has taken its place"))
-    if state.unheard:
-        effects.append(Post(signal.connection, frames.encode(frames.Commands(state.unheard))))
+    for first in range(0, len(state.unheard), REPLAYED):
+        unheard = frames.Commands(state.unheard[first : first + REPLAYED])
+        effects.append(Post(signal.connection, frames.encode(unheard)))
     after = replace(state, connection=signal.connection, epoch=signal.epoch)
     return after, tuple(effects)
 
@@ -180,7 +185,7 @@ def _gone(state: RunnerState, scene: Scene, error: str, said: tuple[str, ...]) -
     """Out of the index, closed, and whoever still sat there is told; all in one step."""
     effects: list[Effect] = []
     if state.connection:
-        effects.append(Evict(state.connection, error or "the runner has been stopped"))
+        effects.append(Evict(state.connection, error or frames.STOPPED_REASON))
         said = (*said, "evict WS")
     seats = scene.board.seats
     effects += [
@@ -231,7 +236,8 @@ def _command(state: RunnerState, order: frames.StartActor | frames.StopActor, na
     after = replace(state, commands=command.index, unheard=(*state.unheard, command))
     if not state.connection:
         return Step(after, (f"keep {name}",))
-    text = frames.encode(frames.Commands((command,)))
+    # all of them: where two processes post at once, the later may be the first to come
+    text = frames.encode(frames.Commands(after.unheard[-POSTED:]))
     return Step(after, (f"proxy {name}",), (Post(state.connection, text),))
 
 
@@ -273,48 +279,49 @@ def _entry(scene: Scene, *, opened: bool) -> tuple[Swap, ...]:
 
 
 _HANDS_OUT = (signals.Allocate, signals.CheckQueue)
-_ENDS = (signals.Lost, signals.Bump, Evict)
+_LEFT_ALONE = (signals.Lost, signals.Bump)
+_INDEX = Reads.INDEX
 _SEATS = Reads.INDEX | Reads.SEATS
-_NO_READ = Reads.NOTHING
 
-_START = Rule(_start, (Connected, Away), (Post,), _NO_READ)
-_STOP = Rule(_stop, (Connected, Away, Draining), (Post,), _NO_READ)
-_HAPPENED = Rule(_happened, (Connected, Away, Draining), (signals.Reported,), _NO_READ)
+
+def _happens(phase: type) -> Rule:
+    return Rule(_happened, (phase,), (signals.Reported,))
+
 
 _ROWS: dict[type, dict[type, Cell]] = {
     Connected: {
-        signals.Timer: Rule(_look, (Connected, Gone), (*_HANDS_OUT, *_ENDS), _SEATS),
+        signals.Timer: Rule(_look, (Connected, Gone), (*_HANDS_OUT, *_LEFT_ALONE, Evict), _SEATS),
         signals.Connected: Rule(_connect, (Connected,), (Evict, Post, signals.CheckQueue)),
-        signals.Disconnected: Rule(_disconnect, (Connected, Away)),
-        signals.CheckQueue: Rule(_check_queue, (Connected,), _HANDS_OUT),
+        signals.Disconnected: Rule(_disconnect, (Away,), (), _INDEX),
+        signals.CheckQueue: Rule(_check_queue, (Connected,), _HANDS_OUT, _INDEX),
         signals.StopRunner: Rule(_drain, (Draining,), (signals.GoingAway,), _SEATS),
-        signals.Start: _START,
-        signals.Stop: _STOP,
-        signals.Happened: _HAPPENED,
+        signals.Start: Rule(_start, (Connected,), (Post,)),
+        signals.Stop: Rule(_stop, (Connected,), (Post,)),
+        signals.Happened: _happens(Connected),
     },
     Away: {
-        signals.Timer: Rule(_look, (Away, Gone), (*_HANDS_OUT, *_ENDS), _SEATS),
-        signals.Connected: Rule(_connect, (Connected,), (Evict, Post, signals.CheckQueue)),
+        signals.Timer: Rule(_look, (Away, Gone), _LEFT_ALONE, _SEATS),
+        signals.Connected: Rule(_connect, (Connected,), (Post, signals.CheckQueue), _INDEX),
         signals.Disconnected: Ignored("it is away already"),
         signals.CheckQueue: Ignored("it is away"),
-        signals.StopRunner: Rule(_drain_away, (Gone,), _ENDS, _SEATS),
-        signals.Start: _START,
-        signals.Stop: _STOP,
-        signals.Happened: _HAPPENED,
+        signals.StopRunner: Rule(_drain_away, (Gone,), _LEFT_ALONE, _SEATS),
+        signals.Start: Rule(_start, (Away,)),
+        signals.Stop: Rule(_stop, (Away,)),
+        signals.Happened: _happens(Away),
     },
     Draining: {
-        signals.Timer: Rule(_grace_over, (Gone,), _ENDS, _SEATS),
-        signals.Connected: Rule(_connect_draining, (Draining,), (Evict, Post), _NO_READ),
-        signals.Disconnected: Rule(_disconnect_draining, (Draining, Gone), _ENDS, _SEATS),
+        signals.Timer: Rule(_grace_over, (Gone,), (*_LEFT_ALONE, Evict), _SEATS),
+        signals.Connected: Rule(_connect_draining, (Draining,), (Evict, Post)),
+        signals.Disconnected: Rule(_disconnect_draining, (Draining, Gone), (signals.Bump,), _SEATS),
         signals.CheckQueue: Ignored("it is draining"),
         signals.StopRunner: Ignored("it is draining already"),
-        signals.Start: Rule(_too_late, (Draining,), (signals.Lost,), _NO_READ),
-        signals.Stop: _STOP,
-        signals.Happened: _HAPPENED,
+        signals.Start: Rule(_too_late, (Draining,), (signals.Lost,)),
+        signals.Stop: Rule(_stop, (Draining,), (Post,)),
+        signals.Happened: _happens(Draining),
     },
     Gone: {
-        signals.Connected: Rule(_refuse, (Gone,), (HangUp,), _NO_READ),
-        signals.Start: Rule(_too_late, (Gone,), (signals.Lost,), _NO_READ),
+        signals.Connected: Rule(_refuse, (Gone,), (HangUp,)),
+        signals.Start: Rule(_too_late, (Gone,), (signals.Lost,)),
     },
 }
 

@@ -36,6 +36,8 @@ class AllocationSettings:
     slot that it needs."""
     connect_ms: int = 30_000
     """Within which a runner that the pool has asked for must be there."""
+    lifespan_most_ms: int = 86_400_000
+    """A pool's runners live no longer, whatever it says: nobody here can hold their requests."""
     ready_ms: int = 25_000
     """How long a request waits for its actor, all its tries together: API Gateway gives up after
     29 s."""

@@ -24,6 +24,7 @@ from weakref import WeakValueDictionary
 from msgspec.structs import replace
 
 from engine.allocation import actor_table, pool_table, runner_table
+from engine.allocation.actor_moves import OWNER_ITEM
 from engine.allocation.actor_state import ActorState
 from engine.allocation.actor_state import Pending as PendingPhase
 from engine.allocation.board import Pending
@@ -39,7 +40,7 @@ from engine.allocation.head import (
     service_record,
 )
 from engine.allocation.inbox import Taken, take
-from engine.allocation.mailing import Mailer
+from engine.allocation.mailing import Mailer, again
 from engine.allocation.pool_state import PoolState
 from engine.allocation.ports import Allocation, Stepped
 from engine.allocation.rules import Effect, Scene, Step, Tell, reads
@@ -101,8 +102,7 @@ class Services:
             except (RevisionConflict, ItemConflict):
                 continue
         pause = round(CONTENDED_MS * (1 + self._platform.entropy.chance()))
-        again = self._mailer.look(key, message.token[3], pause)
-        await self._journal.send([again], delivery)
+        await self._journal.send([again(message, pause)], delivery)
         return "deferred"
 
     async def sweep(self, key: RunKey) -> int:
@@ -235,6 +235,9 @@ class Services:
         if isinstance(state, ActorState) and isinstance(state.phase, PendingPhase):
             waits = Pending(key.run, state.generation + 1, state.phase.since)
         board = await read_board(self._journal, key.tenant, pool, wanted, key.run, waits)
+        owner = None
+        if isinstance(state, ActorState) and state.runner and wanted:
+            owner = (await self._journal.items(key.partition, [OWNER_ITEM])).get(OWNER_ITEM)
         entropy = self._platform.entropy
         fresh: tuple[str, ...] = ()
         if isinstance(state, PoolState):
@@ -246,6 +249,7 @@ class Services:
             chance=entropy.chance(),
             board=board,
             settings=self._allocation.settings,
+            owner=owner,
             fresh=fresh,
         )
 
@@ -278,7 +282,9 @@ def _new_error(before: PartyState, after: PartyState) -> str:
     """What a party says has gone wrong, where it did not say so before; of a runner, why it is
     gone."""
     if isinstance(after, RunnerState):
-        return "" if after.why_gone in (getattr(before, "why_gone", ""), STOPPED) else after.why_gone
+        return (
+            "" if after.why_gone in (getattr(before, "why_gone", ""), STOPPED) else after.why_gone
+        )
     count = "crashes" if isinstance(after, ActorState) else "failures"
     counted = getattr(after, count) > getattr(before, count)
     return after.error if counted or after.error != getattr(before, "error", "") else ""

@@ -11,6 +11,10 @@ import msgspec
 
 from engine.allocation import board as boards
 from engine.allocation.actor_state import (
+    CRASHED,
+    NO_CAPACITY,
+    RUNNER_LOST,
+    RUNNER_NO_RESPONSE,
     ActorState,
     Backoff,
     Created,
@@ -235,8 +239,8 @@ def actor_words(state: ActorState) -> str:
     words = _ACTOR_WORDS[type(state.phase)]
     if getattr(state.phase, "will_wake", False):
         words += ", will wake"
-    if isinstance(state.phase, Sleeping) and state.error:
-        words += ", crashed" if state.crashes else ""
+    if isinstance(state.phase, Sleeping) and state.error and state.crashes:
+        words += ", crashed"
     return words
 
 
@@ -261,8 +265,21 @@ def pool_why(state: PoolState, now: int) -> str:
         return ""
     if isinstance(state.phase, BackingOff) and state.phase.until > now:
         pause_s = -(-(state.phase.until - now) // 1000)
-        return f"{state.error}; tries again in {pause_s} s, after {state.failures} failures"
+        times = _times(state.failures)
+        return f"{state.error}; that happened {times}, and it tries again in {pause_s} s"
     return state.error
+
+
+def error_words(error: str) -> str:
+    """What went wrong with an actor, in a sentence about it."""
+    kind, _, text = error.partition(": ")
+    if kind == NO_CAPACITY:
+        return "no runner had a free slot for it"
+    if kind == RUNNER_NO_RESPONSE:
+        return f"runner '{text}' has not answered in time"
+    if kind == RUNNER_LOST:
+        return f"runner '{text}' was lost"
+    return f"it has crashed: {text}" if kind == CRASHED else error
 
 
 async def why_not_ready(directory: Directory, key: RunKey, head: ServiceHead, now: int) -> str:
@@ -278,24 +295,31 @@ async def why_not_ready(directory: Directory, key: RunKey, head: ServiceHead, no
         return f"it is still stopping on runner '{phase.runner}'"
     if isinstance(phase, Backoff):
         pause_s = max(0, -(-(phase.due - now) // 1000))
-        return f"it has crashed {state.crashes} times ({state.error}); starts again in {pause_s} s"
-    return state.error
+        return (
+            f"it has failed {_times(state.crashes)}; {error_words(state.error)}; it is started again "
+            f"in {pause_s} s"
+        )
+    if isinstance(phase, Running):
+        return f"it runs, and its runner '{phase.runner}' cannot be reached"
+    said = "it has been destroyed" if isinstance(phase, Destroyed) else "it sleeps"
+    return f"{said}; {error_words(state.error)}" if state.error else said
 
 
 async def _why_no_slot(directory: Directory, tenant: str, state: ActorState, now: int) -> str:
     head = await directory.head(party_key(Kind.POOL, state.pool, tenant))
     waiting = f"no runner of pool '{state.pool}' has a free slot"
     if head is None or not isinstance(head.state, PoolState):
-        return f"{waiting}, and none has ever connected"
+        return f"{waiting}: none has ever connected"
     pool = head.state
     if pool.error:
         return f"{waiting}: {pool_why(pool, now)}"
     if not pool.config.serverless:
         return f"{waiting}; the pool starts none itself: start a runner"
-    live = sum(1 for held in pool.requests if not held.draining_at)
-    if live >= pool.config.max_runners:
-        return f"{waiting}, and it may have no more than {pool.config.max_runners}"
-    return f"{waiting}; {live} have been asked for"
+    live = [held for held in pool.requests if not held.draining_at]
+    if len(live) >= pool.config.max_runners:
+        return f"{waiting}, and it may have no more runners than {pool.config.max_runners}"
+    coming = sum(1 for held in live if not held.runner)
+    return f"{waiting}; runners that are being started: {coming}"
 
 
 def _runner_view(key: RunKey, head: ServiceHead, board: boards.Board) -> RunnerView:
@@ -316,6 +340,10 @@ def _runner_view(key: RunKey, head: ServiceHead, board: boards.Board) -> RunnerV
         why=state.why_gone,
         past=_past(head.past),
     )
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times in a row"
 
 
 def _past(past: tuple[Past, ...]) -> tuple[PastView, ...]:
