@@ -128,7 +128,8 @@ class _Sweeper:
     async def run(self, key: RunKey) -> int:
         """Look after one run if its time has come; how many messages were sent for it."""
         if key.kind != RUN_KIND:
-            return await self._services.sweep(key)
+            steps_actors = self._platform.allocation is not None
+            return await self._services.sweep(key) if steps_actors else 0
         journal = self._platform.journal
         body = await journal.head(key)
         now = self._platform.clock.now()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any
 
 from engine.actors.actor import Actor
@@ -59,7 +60,11 @@ def split_paths(text: str) -> list[str]:
     return text.replace(",", " ").split()
 
 
-def _actors_at(path: str) -> list[AnyActor]:
+def imported(path: str) -> tuple[ModuleType, str]:
+    """The module of an import path, and the name in it, which may be empty.
+
+    Raises Misconfigured where the module cannot be imported or has no such name.
+    """
     module_name, _, attribute = path.partition(":")
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: actors beside the workflow are found
@@ -77,12 +82,17 @@ def _actors_at(path: str) -> list[AnyActor]:
         raise Misconfigured(
             f"importing actors from '{path}' failed: {type(error).__name__}: {error}"
         ) from error
-    if not attribute:
-        actors = [value for value in vars(module).values() if isinstance(value, Actor)]
-    elif hasattr(module, attribute):
+    if attribute and not hasattr(module, attribute):
+        raise Misconfigured(f"actors '{path}': module '{module_name}' has no '{attribute}'")
+    return module, attribute
+
+
+def _actors_at(path: str) -> list[AnyActor]:
+    module, attribute = imported(path)
+    if attribute:
         actors = _flatten(getattr(module, attribute), path)
     else:
-        raise Misconfigured(f"actors '{path}': module '{module_name}' has no '{attribute}'")
+        actors = [value for value in vars(module).values() if isinstance(value, Actor)]
     if not actors:
         raise Misconfigured(f"actors '{path}': nothing there is decorated with @actor")
     return actors

@@ -53,13 +53,15 @@ def seats_prefix(runner: str) -> str:
 
 
 class Entry(msgspec.Struct, frozen=True, array_like=True):
-    """A runner in the index. `open` is False once it is draining: its slots are not given away."""
+    """A runner in the index. `open` is False while its slots are not given away: it is away, or it
+    is `draining`, and will not come back."""
 
     total: int
     taken: int
     version: int
     open: bool
     rev: int
+    draining: bool = False
 
     @property
     def free(self) -> int:
@@ -185,8 +187,9 @@ def release(
         return Released(tuple(swaps), None)
     freed = replace(entry, taken=entry.taken - 1, rev=entry.rev + 1)
     vacant = replace(board, entries={**board.entries, runner: freed})
-    if board.pending and runner in candidates(vacant, now, eligible_ms):
-        _, heir = board.pending[0]
+    heir = board.pending[0][1] if board.pending else None
+    # an actor that waits already while it leaves was read late: this decision will conflict
+    if heir is not None and heir.actor != actor and runner in candidates(vacant, now, eligible_ms):
         handed = replace(entry, rev=entry.rev + 1)
         swaps += [
             entry_swap(board, runner, handed),

@@ -51,6 +51,8 @@ ACCEPT_MS = 30_000
 AGAIN_S = 0.05
 """Before the first of `TRIES` repetitions; it doubles. All together take two to three seconds."""
 TRIES = 6
+LINGER_S = 0.5
+"""Before the user's connection is closed for the actor: what it said last may be on its way."""
 
 
 class RunnerEnd(msgspec.Struct, frozen=True, array_like=True, tag="runner"):
@@ -154,6 +156,7 @@ class Detached:
             connection = _connection_of(frame.socket)
             end = await self._end(tenant, connection)
             if isinstance(end, UserEnd) and end.socket == frame.socket:
+                await asyncio.sleep(LINGER_S)
                 await self._hang_up(tenant, connection)
 
     # -- runners ----------------------------------------------------------------------------------

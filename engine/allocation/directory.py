@@ -39,7 +39,7 @@ from engine.errors import CallerError, InvalidInput
 from engine.json_values import encode_json
 from engine.layout import DEFAULT_TENANT, RunKey, run_key
 from engine.ports import Commit, Item, ItemConflict, Platform, RevisionConflict, Swap
-from engine.timing import coarse_look
+from engine.timing import API_LOOK_MS
 
 KEY_BYTES = 1024
 INPUT_BYTES = 96 << 10
@@ -353,7 +353,8 @@ class Directory:
         head = ServiceHead(FORMAT, 1, state.created_at, state)
         sends = []
         if state.due:
-            head = replace(head, timer=1, timer_look_at=coarse_look(state.due, now))
+            # no delivery stands behind this commit: a message that it does not send is found soon
+            head = replace(head, timer=1, timer_look_at=max(state.due, now) + API_LOOK_MS)
             sends = [self._mailer.look(key, 1, max(0, state.due - now))]
         await self._journal.commit(
             Commit(service_record(key, head), None, sends=sends, swaps=swaps)

@@ -124,7 +124,7 @@ def _ended(state: PoolState, signal: signals.RequestEnded, scene: Scene) -> Deci
 
 def _scaled(state: PoolState, scene: Scene, effects: tuple[Effect, ...], *said: str) -> Decided:
     """Begin what is missing, stop what is too much, and look when the next is due."""
-    state, overdue = _overdue(state, scene)
+    state, overdue = _overdue(_stopped_elsewhere(state, scene), scene)
     state, retired = _retired(state, scene)
     effects = (*effects, *retired, *_overlooked(scene))
     said = (*said, *overdue)
@@ -202,6 +202,15 @@ def _overdue(state: PoolState, scene: Scene) -> tuple[PoolState, tuple[str, ...]
         return state, ()
     error = f"no runner has connected within {settings.connect_ms / 1000:g} s of its start"
     return _failed(_without(state, barren), scene, error), ("no runner came",)
+
+
+def _stopped_elsewhere(state: PoolState, scene: Scene) -> PoolState:
+    """Runners that end although the pool has not said so: by themselves, or an operator's word."""
+    for held in state.requests:
+        entry = scene.board.entries.get(held.runner)
+        if entry is not None and entry.draining and not held.draining_at:
+            state = _with(state, replace(held, draining_at=scene.now))
+    return state
 
 
 def _retired(state: PoolState, scene: Scene) -> tuple[PoolState, tuple[Effect, ...]]:

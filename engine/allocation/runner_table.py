@@ -168,7 +168,10 @@ def _drain(state: RunnerState, signal: Any, scene: Scene) -> Decided:
     )
     phase = Draining(scene.now + scene.settings.drain_ms)
     return Step(
-        replace(state, phase=phase), ("stop", "remove from alloc idx"), going, _closed(scene)
+        replace(state, phase=phase),
+        ("stop", "remove from alloc idx"),
+        (*going, Tell(pool(state.pool), signals.Bump())),  # another takes its place
+        _drained(scene),
     )
 
 
@@ -270,6 +273,15 @@ def _closed(scene: Scene) -> tuple[Swap, ...]:
     return _entry(scene, opened=False)
 
 
+def _drained(scene: Scene) -> tuple[Swap, ...]:
+    """As `_closed`, for good."""
+    entry = scene.board.entries.get(scene.me)
+    if entry is None:
+        return ()
+    after = replace(entry, open=False, draining=True, rev=entry.rev + 1)
+    return (boards.entry_swap(scene.board, scene.me, after),)
+
+
 def _entry(scene: Scene, *, opened: bool) -> tuple[Swap, ...]:
     entry = scene.board.entries.get(scene.me)
     if entry is None or entry.open == opened:
@@ -294,7 +306,7 @@ _ROWS: dict[type, dict[type, Cell]] = {
         signals.Connected: Rule(_connect, (Connected,), (Evict, Post, signals.CheckQueue)),
         signals.Disconnected: Rule(_disconnect, (Away,), (), _INDEX),
         signals.CheckQueue: Rule(_check_queue, (Connected,), _HANDS_OUT, _INDEX),
-        signals.StopRunner: Rule(_drain, (Draining,), (signals.GoingAway,), _SEATS),
+        signals.StopRunner: Rule(_drain, (Draining,), (signals.GoingAway, signals.Bump), _SEATS),
         signals.Start: Rule(_start, (Connected,), (Post,)),
         signals.Stop: Rule(_stop, (Connected,), (Post,)),
         signals.Happened: _happens(Connected),

@@ -175,7 +175,9 @@ class Services:
         after = self._after(head, signal, step, message.sid, taken is not None and taken.left)
         sends: list[Send] = []
         due, now = after.state.due, scene.now
-        is_new, was_ours = after.timer != head.timer, message.token[3] == head.timer
+        is_new = after.timer != head.timer
+        # the timer's own message, or a second delivery of the one that has set it (rule 6)
+        was_ours = message.token[3] == head.timer or message.sid == head.timer_owner
         if (is_new or was_ours) and 0 < due <= now + QUEUE_REACH_MS:
             sends = [self._mailer.look(key, after.timer, max(0, due - now))]
         acknowledged = None if after.owed else delivery

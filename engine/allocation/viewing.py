@@ -296,8 +296,8 @@ async def why_not_ready(directory: Directory, key: RunKey, head: ServiceHead, no
     if isinstance(phase, Backoff):
         pause_s = max(0, -(-(phase.due - now) // 1000))
         return (
-            f"it has failed {_times(state.crashes)}; {error_words(state.error)}; it is started again "
-            f"in {pause_s} s"
+            f"it has failed {_times(state.crashes)}; {error_words(state.error)}; "
+            f"it is started again in {pause_s} s"
         )
     if isinstance(phase, Running):
         return f"it runs, and its runner '{phase.runner}' cannot be reached"

@@ -89,6 +89,8 @@ class Instance:
         self._spawn = spawn
         self._left = left
         self._phase = Phase.STARTING
+        self._drowsy = False
+        """It has asked to leave, and is about to be told so."""
         self._actor: StatefulActor[Any] | None = None
         self._started: asyncio.Future[StatefulActor[Any]]
         self._started = asyncio.get_running_loop().create_future()
@@ -138,7 +140,7 @@ class Instance:
         self._answering.abort(request)
 
     def open_socket(self, frame: SocketOpen) -> None:
-        if self._phase is Phase.STOPPING:
+        if self._phase is Phase.STOPPING or self._drowsy:  # it would be closed again at once
             self._line.put(SocketClose(frame.socket, RESTARTING, STOPPING))
         else:
             self._talking.open(frame)
@@ -164,10 +166,12 @@ class Instance:
 
     def sleep(self) -> None:
         if self._phase in (Phase.STARTING, Phase.READY):
+            self._drowsy = True
             self._line.report(self.id, self.generation, Sleep())
 
     def destroy(self) -> None:
         if self._phase is not Phase.GONE:
+            self._drowsy = True
             self._line.report(self.id, self.generation, Stop())
 
     async def set_alarm(self, at: int) -> None:

@@ -43,6 +43,7 @@ class BoardMachine(RuleBasedStateMachine):
         self.waits: dict[str, Pending] = {}
         self.generations = dict.fromkeys(ACTORS, 0)
         self.old: Board | None = None
+        self.seated_since_old: set[str] = set()
 
     def teardown(self) -> None:
         self.loop.close()
@@ -89,6 +90,7 @@ class BoardMachine(RuleBasedStateMachine):
     @rule()
     def read_and_put_aside(self) -> None:
         self.old = self.read()
+        self.seated_since_old = set()
 
     @rule(actor=st.sampled_from(ACTORS), old=st.booleans())
     def allocate(self, actor: str, old: bool) -> None:
@@ -98,8 +100,7 @@ class BoardMachine(RuleBasedStateMachine):
         best = boards.candidates(board, self.clock.now(), ELIGIBLE_MS)
         if best and not board.pending:
             if self.swap(boards.take(board, best[0], actor, generation)):
-                self.seated[actor] = (best[0], generation)
-                self.generations[actor] = generation
+                self.sit(best[0], actor, generation)
         else:
             self.clock.advance(0.001)
             pending = Pending(actor, generation, self.clock.now())
@@ -117,6 +118,7 @@ class BoardMachine(RuleBasedStateMachine):
     def stop(self, data: Any, old: bool) -> None:
         actor = data.draw(st.sampled_from(sorted(self.seated)))
         runner, generation = self.seated[actor]
+        old = old and actor not in self.seated_since_old  # its head is read before the index
         first = min(self.waits.values(), key=lambda each: (each.since, each.actor), default=None)
         released = boards.release(
             self.seen(old=old), runner, actor, generation, self.clock.now(), ELIGIBLE_MS
@@ -166,8 +168,12 @@ class BoardMachine(RuleBasedStateMachine):
 
     def give(self, runner: str, heir: Pending) -> None:
         assert self.waits.pop(heir.actor) == heir
-        self.seated[heir.actor] = (runner, heir.generation)
-        self.generations[heir.actor] = heir.generation
+        self.sit(runner, heir.actor, heir.generation)
+
+    def sit(self, runner: str, actor: str, generation: int) -> None:
+        self.seated[actor] = (runner, generation)
+        self.generations[actor] = generation
+        self.seated_since_old.add(actor)
 
     # -- what must be true ------------------------------------------------------------------------
 

@@ -278,5 +278,5 @@ def test_a_configuration_that_makes_no_sense_is_refused(
 
 
 def test_all_that_is_wrong_with_a_configuration_is_said_at_once() -> None:
-    with pytest.raises(InvalidPool, match="slots_per_runner.*; margin"):
+    with pytest.raises(InvalidPool, match=r"slots_per_runner.*; margin"):
         checked_pool(PoolConfig(slots_per_runner=0, margin=-1), drain_ms=5_000)

@@ -78,8 +78,9 @@ def test_an_empty_inbox_holds_nothing(yard: Yard) -> None:
 
 
 def test_the_oldest_goes_first(yard: Yard) -> None:
-    for number, signal in enumerate((signals.Wake(), signals.Sleep(), signals.Destroy())):
-        yard.signal(A1, signal, f"s{number}")
+    yard.signal(A1, signals.Wake(), "w")
+    yard.signal(A1, signals.Sleep(), "s")
+    yard.signal(A1, signals.Destroy(), "d")
     first = taken(yard)
     assert (first.envelope.signal, first.left) == (signals.Wake(), True)
 

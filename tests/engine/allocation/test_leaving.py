@@ -113,7 +113,7 @@ def test_d2_a_stopped_runner_leaves_the_index_at_once_and_its_actors_are_told_to
     connected = a_runner(runners.Connected(NOW + 1))
     step = decide_runner(connected, signals.StopRunner(), a_scene(board, me="n1"))
     assert step.state.phase == runners.Draining(NOW + SETTINGS.drain_ms)
-    assert told(step) == [("actor:a1", signals.GoingAway("n1", 2))]
+    assert told(step) == [("actor:a1", signals.GoingAway("n1", 2)), ("pool:p", signals.Bump())]
     assert changed(step) == {"index/runner/n1": "replaced"}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from engine.allocation.actor_moves import OWNER_ITEM, Owner, encode_owner
@@ -18,6 +20,7 @@ from engine.allocation.keyvalue import (
 )
 from engine.allocation.parties import actor
 from engine.ports import MAX_ALSO, Item
+from tests.engine.allocation.test_directory import Slow
 from tests.engine.allocation.yard import Yard
 
 KEY = actor("a1").key("default")
@@ -87,6 +90,27 @@ def test_a_runner_that_was_given_up_cannot_overwrite_what_its_successor_has_save
     with pytest.raises(NotOwner):
         yard.do(values.save(KEY, ME, b"old", {}, []))
     assert yard.do(values.load(KEY, successor)) == (b"new", None)
+
+
+@pytest.mark.parametrize("late", [1, 2])
+def test_a_write_that_comes_again_or_after_a_later_one_changes_nothing(
+    yard: Yard, values: KeyValue, late: int
+) -> None:
+    yard.do(values.save(KEY, ME, b"first", {}, [], 1))
+    yard.do(values.save(KEY, ME, b"second", {}, [], 2))
+    yard.do(values.save(KEY, ME, b"late", {"a": b"1"}, [], late))
+    assert yard.do(values.load(KEY, ME)) == (b"second", None)
+    assert yard.items(KEY.partition, "kv/") == {}
+
+
+def test_a_write_that_seemed_to_have_failed_is_done_once(yard: Yard, values: KeyValue) -> None:
+    class Doubting(Slow):
+        async def swap(self, *arguments: Any, **options: Any) -> None:
+            await super().swap(*arguments, **options)
+            await super().swap(*arguments, **options)  # repeated by the client library
+
+    yard.do(KeyValue(Doubting(yard)).save(KEY, ME, b"1", {}, [], 1))
+    assert yard.do(values.load(KEY, ME)) == (b"1", None)
 
 
 # -- pages ----------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from engine.allocation.mailing import Mailer
 from engine.allocation.parties import Kind, Party
 from engine.allocation.ports import Allocation, ConnectionGone, Stepped
 from engine.allocation.rules import Reads
+from engine.allocation.runner_state import RunnerState
 from engine.allocation.settings import AllocationSettings
 from engine.allocation.signals import Signal
 from engine.allocation.stepping import Services
@@ -76,6 +77,7 @@ class Yard:
         self.news, self.replies = LocalNews(), LocalReplies()
         self.settings = settings or AllocationSettings()
         self.steps: list[Stepped] = []
+        self._mailer = Mailer(self.journal, self.clock, self.entropy)
         self.directory = Directory(self.platform())
         self.services = Services(self.platform())
 
@@ -126,8 +128,7 @@ class Yard:
     def signal(
         self, to: RunKey, signal: Signal, id: str = "", sender: str = "", n: int = 0
     ) -> None:
-        mailer = Mailer(self.journal, self.clock, self.entropy)
-        self.do(mailer.signal(to, signal, id or self.entropy.new_id(), sender, n))
+        self.do(self._mailer.signal(to, signal, id or self.entropy.new_id(), sender, n))
 
     def head(self, key: RunKey) -> ServiceHead:
         head = self.do(self.directory.head(key))
@@ -161,10 +162,11 @@ class Yard:
         return registered
 
     def report(self, runner: RunKey, actor: RunKey, report: frames.Report) -> None:
-        """The runner's next event, which is stepped."""
-        index = self.head(runner).state.events + 1  # type: ignore[union-attr]
-        generation = self.actor(actor).generation
-        happened = signals.Happened(index, actor.run, generation, report)
+        """The runner's next event, which is stepped; it has heard all commands."""
+        state = self.head(runner).state
+        assert isinstance(state, RunnerState)
+        index, generation = state.events + 1, self.actor(actor).generation
+        happened = signals.Happened(index, actor.run, generation, report, state.commands)
         self.signal(runner, happened, f"event:{index}", "connection", index)
         self.work()
 

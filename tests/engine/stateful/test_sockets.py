@@ -182,6 +182,19 @@ def test_a_stop_closes_the_open_ones_and_refuses_the_new() -> None:
     play(scenario, Parrot)
 
 
+def test_an_actor_that_has_asked_to_sleep_has_new_ones_opened_after_its_sleep() -> None:
+    async def scenario(peer: Peer, runner: Runner) -> None:
+        peer.start(name="parrot")
+        await asyncio.sleep(31)
+        assert peer.reports()[-1] == Sleep()  # and the other side has not answered yet
+        opened(peer)
+        await peer.sent(SocketClose)
+        assert peer.of(SocketClose) == [SocketClose("s", 1012, "stopping")]
+        assert not peer.of(SocketOpened)
+
+    play(scenario, Parrot)
+
+
 def test_one_that_waits_for_a_start_is_to_be_opened_elsewhere() -> None:
     @stateful_actor
     class Slow(Parrot):
