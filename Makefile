@@ -24,20 +24,24 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python -m examples.order
 
-# How many simulated runs are part of the tests, and from which seed on.
+# How many simulated runs are part of the tests, how many storms over actors, from which seed on.
 SEEDS ?= 3000
+STORMS ?= 150
 FIRST_SEED ?= 0
 
 test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadscope -q
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FIRST_SEED)
+	$(BIN)/python -m tests.soak --of actors --seeds $(STORMS) --from $(FIRST_SEED)
 
-# MINUTES of simulated runs that no test has seen, then half as many each of kill -9 on SQLite and of
-# faults below the AWS adapters.
+# MINUTES of simulated runs that no test has seen, then half as many each of kill -9 on SQLite, of
+# stateful actors that move from runner to runner, and of faults below the AWS adapters.
 MINUTES ?= 30
 soak: $(READY)
 	$(BIN)/python -m tests.soak --minutes $(MINUTES) --from $$(date +%s)000
+	$(BIN)/python -m tests.soak --of actors --minutes $(MINUTES) --from $$(date +%s)000
 	$(BIN)/python -m tests.infra.local.torture --seconds $$(($(MINUTES) * 30))
+	$(BIN)/python -m tests.scenarios.actors.moving --seconds $$(($(MINUTES) * 30))
 	$(BIN)/python -m tests.infra.aws.many_threads --seconds $$(($(MINUTES) * 30))
 
 check: lint types layers

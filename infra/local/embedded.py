@@ -12,13 +12,13 @@ What runs steps is imported by the worker alone: a visitor that lists runs is qu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.ports import Events, Platform, Source
+from engine.ports import Clock, Entropy, Events, Journal, Platform, Source
 from engine.reading import RunReader
 from infra.callbacks import callbacks_from
 from infra.limits import limits_from
@@ -27,11 +27,15 @@ from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
 if TYPE_CHECKING:
     from engine.actors import Registry
+    from engine.allocation.ports import Allocation
     from engine.forking import Forker
     from engine.operating import Operator
     from engine.signalling import Signaller
     from engine.starting import Starter
     from engine.worker import Worker, WorkerSettings
+
+    Allocate = Callable[[Journal, Clock, Entropy], Allocation]
+    """Makes the ports of allocation over a journal."""
 
 DEFAULT_DATABASE = Path("tidestep.db")
 DATABASE_VARIABLE = "TIDESTEP_DB"
@@ -47,6 +51,7 @@ class Embedded:
         store: SqliteVisitor | SqliteWorker,
         environment: Mapping[str, str],
         events: Events | None = None,
+        allocate: Allocate | None = None,
     ) -> None:
         clock, entropy = SystemClock(), SystemEntropy()
         self.platform = Platform(
@@ -57,6 +62,7 @@ class Embedded:
             callbacks=callbacks_from(environment, store.journal, clock, entropy),
             secrets=EnvironmentSecrets(environment),
             events=events,
+            allocation=allocate(store.journal, clock, entropy) if allocate else None,
             env=exposed(environment, environment.get(EXPOSED_VARIABLE, "")),
             limits=limits_from(environment),
             exclusive=True,
@@ -95,9 +101,13 @@ class EmbeddedWorker(Embedded):
     """A database file in the hands of its one worker."""
 
     def __init__(
-        self, store: SqliteWorker, environment: Mapping[str, str], events: Events | None = None
+        self,
+        store: SqliteWorker,
+        environment: Mapping[str, str],
+        events: Events | None = None,
+        allocate: Allocate | None = None,
     ) -> None:
-        super().__init__(store, environment, events)
+        super().__init__(store, environment, events, allocate)
         self.source: Source = store.source
 
     def worker(
@@ -106,12 +116,18 @@ class EmbeddedWorker(Embedded):
         settings: WorkerSettings | None = None,
         source: Source | None = None,
     ) -> Worker:
-        """A worker on this file's messages, or on those of them that `source` lets through."""
+        """A worker on this file's messages, or on those of them that `source` lets through.
+
+        What concerns stateful actors lies there until a worker comes that has an `allocation`.
+        """
         from engine.dead_letters import DeadLetters
         from engine.dispatcher import Dispatcher
         from engine.worker import Worker, WorkerSettings
+        from infra.local.filtered import Filtered, of_a_workflow
 
         dispatcher = Dispatcher(self.platform, actors)
+        if source is None and self.platform.allocation is None:
+            source = Filtered(self.source, of_a_workflow)
         return Worker(
             self.platform,
             dispatcher,
@@ -133,11 +149,15 @@ def visiting(path: Path, environment: Mapping[str, str]) -> Iterator[Embedded]:
 
 @contextmanager
 def working(
-    path: Path, environment: Mapping[str, str], events: Events | None = None
+    path: Path,
+    environment: Mapping[str, str],
+    events: Events | None = None,
+    allocate: Allocate | None = None,
 ) -> Iterator[EmbeddedWorker]:
-    """Open the file as its worker, creating it where there is none.
+    """Open the file as its worker, creating it where there is none; with `allocate`, one that
+    steps stateful actors too.
 
     Raises WorkerRunning while another process is its worker, NewerFormat or StoreUnusable.
     """
     with SqliteWorker(path, SystemClock()) as store:
-        yield EmbeddedWorker(store, environment, events)
+        yield EmbeddedWorker(store, environment, events, allocate)

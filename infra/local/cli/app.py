@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from infra.local.cli.commands import documents, keys, operating, runs, serving, simulating, working
+from infra.local.cli.commands import (
+    documents,
+    keys,
+    operating,
+    runs,
+    serving,
+    simulating,
+    stateful,
+    working,
+)
 from infra.local.cli.exits import EXIT_CODES
 from infra.local.cli.output import print_text
 
@@ -44,6 +53,7 @@ working.add_to(app)
 serving.add_to(app)
 runs.add_to(app)
 operating.add_to(app)
+stateful.add_to(app)
 documents.add_to(app)
 simulating.add_to(app)
 keys.add_to(app)

@@ -44,6 +44,10 @@ class NotThere(CallerError):
     exit_code = 4
 
 
+class NotReady(PlatformError):
+    """What was asked for goes on, and has not come about in time."""
+
+
 class OutputClosed(TidestepError):
     """Whoever read the output stopped reading: nobody is left to tell."""
 

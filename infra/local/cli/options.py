@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from engine.actors import Registry
 
 ACTORS_VARIABLE = "TIDESTEP_ACTORS"
+STATEFUL_VARIABLE = "TIDESTEP_STATEFUL_MODULES"
+TOKEN_VARIABLE = "TIDESTEP_RUNNER_TOKEN"
+DEFAULT_POOL = "default"
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The workflow: YAML or JSON.")]
 RunId = Annotated[str, typer.Argument(metavar="RUN", help="The run's id.")]
@@ -35,6 +38,17 @@ Actors = Annotated[
         metavar="MODULE[:NAME]",
         help="Where your actors are: a module, or one name in it. May be repeated.",
         show_default=False,
+    ),
+]
+Stateful = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stateful",
+        envvar=STATEFUL_VARIABLE,
+        metavar="MODULE[:NAME]",
+        help="Where your stateful actors are: a module, or one class in it. May be repeated.",
+        show_default=False,
+        rich_help_panel="Stateful actors",
     ),
 ]
 Input = Annotated[

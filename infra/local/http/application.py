@@ -1,19 +1,18 @@
-"""What `tidestep serve` serves, as an ASGI application: callbacks, and /health.
+"""What `tidestep serve` serves, as an ASGI application: callbacks, /health, and, where it serves
+them, stateful actors and their runners.
 
-Everything else is refused, in the same JSON as every other refusal. A body is read no further than
-it may be long, and for no longer than `BODY_TIMEOUT_S`.
+Everything else is refused, in the same JSON as every other refusal.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from engine.callback_http import (
@@ -26,20 +25,20 @@ from engine.callback_http import (
 )
 from engine.callback_links import PATH
 from engine.errors import PayloadTooLarge
-
-BODY_TIMEOUT_S = 20.0
+from infra.local.http.bodies import read_body
 
 log = logging.getLogger("tidestep")
 
 
-def application(callbacks: CallbackApi) -> Starlette:
-    """The application; `callbacks` answers what comes to `PATH`."""
+def application(callbacks: CallbackApi, more: Sequence[BaseRoute] = ()) -> Starlette:
+    """The application; `callbacks` answers what comes to `PATH`, `more` are further addresses."""
 
     async def callback(request: Request) -> HttpAnswer:
         body = b""
         if request.method == "POST":
             try:
-                body = await _body(request, callbacks.body_bytes)
+                limit = callbacks.body_bytes
+                body = await read_body(request, limit, too_large(limit))
             except PayloadTooLarge as error:
                 return refusal(error)
             except TimeoutError:
@@ -58,6 +57,7 @@ def application(callbacks: CallbackApi) -> Starlette:
         routes=[
             Route(f"{PATH}/{{token}}", _Endpoint(callback)),
             Route("/health", _Endpoint(health)),
+            *more,
         ],
         exception_handlers={404: nothing},
     )
@@ -84,17 +84,3 @@ class _Endpoint:
 
 def _response(answer: HttpAnswer) -> Response:
     return Response(answer.body, answer.status, dict(answer.headers))
-
-
-async def _body(request: Request, limit: int) -> bytes:
-    """Raises PayloadTooLarge as soon as it is, and TimeoutError."""
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limit:
-        raise too_large(limit)
-    body = bytearray()
-    async with asyncio.timeout(BODY_TIMEOUT_S):
-        async for part in request.stream():
-            body += part
-            if len(body) > limit:
-                raise too_large(limit)
-    return bytes(body)

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from starlette.types import Message
 
-from infra.local.http import application as module
+from infra.local.http import bodies as module
 from tests.infra.local.http.desk import LIMIT, Desk, open_desk
 
 
