@@ -18,7 +18,14 @@ from engine.layout import run_key
 
 if TYPE_CHECKING:
     from engine.documents import Workflow
-    from engine.stateful import Request, Response, StatefulActor, WebSocket, stateful_actor
+    from engine.stateful import (
+        Request,
+        Response,
+        SocketClosed,
+        StatefulActor,
+        WebSocket,
+        stateful_actor,
+    )
     from infra.local.embedded import visiting
 
 __all__ = [
@@ -30,6 +37,7 @@ __all__ = [
     "Response",
     "Retry",
     "Sleep",
+    "SocketClosed",
     "StatefulActor",
     "TidestepError",
     "Wait",
@@ -42,7 +50,14 @@ __all__ = [
 ]
 
 
-_STATEFUL = ("Request", "Response", "StatefulActor", "WebSocket", "stateful_actor")
+_STATEFUL = (
+    "Request",
+    "Response",
+    "SocketClosed",
+    "StatefulActor",
+    "WebSocket",
+    "stateful_actor",
+)
 _LATER = {
     "Workflow": "engine.documents",
     "visiting": "infra.local.embedded",

@@ -27,7 +27,7 @@ from engine.signalling import Signaller
 from tests.clock import ManualClock
 from tests.scenarios.world import World
 
-PAGES = {name: Path(f"docs/{name}.md").read_text() for name in ("actors", "workflows")}
+PAGES = {name: Path(f"docs/{name}.md").read_text() for name in ("workflow-actors", "workflows")}
 README = Path("README.md").read_text()
 
 
@@ -101,7 +101,8 @@ def test_a_workflow_is_valid_and_does_what_stands_below_it(
 
 
 def test_the_tests_of_actors_pass(modules: dict[str, ModuleType]) -> None:
-    tests = [value for name, value in vars(modules["actors"]).items() if name.startswith("test_")]
+    page = vars(modules["workflow-actors"])
+    tests = [value for name, value in page.items() if name.startswith("test_")]
     assert tests
     for test in tests:
         test()

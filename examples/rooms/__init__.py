@@ -1,0 +1,1 @@
+"""Actors that sleep: a counter, and a chat room that closes when nobody says anything."""
