@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import TYPE_CHECKING
 
 from engine.actors import Registry, load_registry
 from engine.callback_links import Callbacks
 from engine.dispatcher import Dispatcher
 from engine.ordered import OrderedJournal
 from engine.ports import Journal, Platform
-from infra.aws.client import ThreadedClients
+from infra.aws.client import WEBSOCKET_URL, ThreadedClients
 from infra.aws.dynamodb import DynamoStore
 from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
@@ -22,6 +23,9 @@ from infra.aws.sqs import SqsQueue
 from infra.callbacks import callbacks_from
 from infra.limits import limits_from
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
+
+if TYPE_CHECKING:
+    from engine.allocation.ports import Allocation
 
 
 @cache
@@ -48,9 +52,18 @@ def callbacks() -> Callbacks:
     return callbacks_from(os.environ, journal(), SystemClock(), SystemEntropy())
 
 
+def allocation() -> Allocation | None:
+    """How runners are reached and started, where the environment says so."""
+    if not os.environ.get(WEBSOCKET_URL, "").strip():
+        return None
+    from infra.aws.allocation import allocation_from
+
+    return allocation_from(os.environ, clients().later)
+
+
 @cache
 def platform() -> Platform:
-    """The engine's ports on DynamoDB, SQS and S3."""
+    """The engine's ports on DynamoDB, SQS, S3 and, for stateful actors, API Gateway."""
     return Platform(
         journal=journal(),
         blobs=S3Blobs(lambda: clients().later("s3"), settings().bucket),
@@ -58,6 +71,7 @@ def platform() -> Platform:
         entropy=SystemEntropy(),
         secrets=EnvironmentSecrets(os.environ),
         callbacks=callbacks(),
+        allocation=allocation(),
         env=exposed(os.environ, settings().expose_env),
         limits=limits_from(os.environ),
     )

@@ -197,8 +197,12 @@ def _mark_stopping(state: ActorState, signal: Any, scene: Scene) -> Step[ActorSt
 
 def _stopped(state: ActorState, signal: signals.Reported, scene: Scene) -> Step[ActorState]:
     assert isinstance(signal.report, frames.Stopped)
-    text = signal.report.error
-    return left(state, scene, f"{CRASHED}: {text}" if text else "")
+    if signal.report.error:
+        return left(state, scene, f"{CRASHED}: {signal.report.error}")
+    # unasked, and in peace: who still wants it wakes it, and a runner that always does this makes
+    # no loop of starts
+    step = left(state, scene, "")
+    return replace(step, state=slept(step.state, scene))
 
 
 def _stopped_as_asked(state: ActorState, signal: Any, scene: Scene) -> Step[ActorState]:

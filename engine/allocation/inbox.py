@@ -32,10 +32,12 @@ class Taken(msgspec.Struct, frozen=True):
     """Whether others stay behind."""
 
 
-async def take(journal: Journal, key: RunKey) -> Taken | None:
+async def take(journal: Journal, key: RunKey, most: int = READ) -> Taken | None:
     """The signal that is next; None where the inbox is empty. Raises NewerFormat.
 
-    What cannot be read is thrown away: it must not stand in the way of all that come after it.
+    It is the next of the `most` that were stored first, by the clocks of those who stored them: of
+    more, an earlier one of its sender may lie behind them. What cannot be read is thrown away: it
+    must not stand in the way of all that come after it.
     """
     found: list[tuple[str, bytes, Envelope]] = []
     rows: Any = journal.scan(key.partition, INBOX_PREFIX)
@@ -46,7 +48,7 @@ async def take(journal: Journal, key: RunKey) -> Taken | None:
             except Corrupt as error:
                 log.error("%s '%s': %s is thrown away: %s", key.kind, key.run, name, error)
                 await journal.remove(key.partition, [name])
-            if len(found) == READ:
+            if len(found) == most:
                 break
     if not found:
         return None

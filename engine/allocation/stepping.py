@@ -12,15 +12,19 @@ What must stay true
   acknowledged; a step that finds debts pays them first (rules 5 and 7).
 - A message has no authority: it has somebody look. Every stored signal has one; and there is one
   for the timer, where that is within the queue's reach. Further away, a sweep sends it (8, 9).
-- Steps of one run that meet in one process take turns; in several, they conflict and try again.
+- Steps of one run, and decisions about one pool's index, that meet in one process take turns; in
+  several, they conflict and try again.
+- A timer that was long due when a signal came is taken before it: no stream of signals hides it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AbstractAsyncContextManager, nullcontext
 from weakref import WeakValueDictionary
 
+import msgspec
 from msgspec.structs import replace
 
 from engine.allocation import actor_table, pool_table, runner_table
@@ -43,13 +47,13 @@ from engine.allocation.inbox import Taken, take
 from engine.allocation.mailing import Mailer, again
 from engine.allocation.pool_state import PoolState
 from engine.allocation.ports import Allocation, Stepped
-from engine.allocation.rules import Effect, Scene, Step, Tell, reads
+from engine.allocation.rules import Effect, Reads, Scene, Step, Tell, reads
 from engine.allocation.runner_state import STOPPED, RunnerState
-from engine.allocation.signals import Reported, Signal, Timer
+from engine.allocation.signals import Happened, Reported, Signal, Timer
 from engine.errors import Corrupt, Misconfigured
 from engine.layout import RunKey
 from engine.messages import Message
-from engine.ports import Commit, Delivery, ItemConflict, Platform, RevisionConflict, Send
+from engine.ports import Commit, Delivery, ItemConflict, Platform, RevisionConflict, Send, Swap
 from engine.timing import API_LOOK_MS, LOOK_AFTER_MS, QUEUE_REACH_MS, coarse_look
 
 log = logging.getLogger("tidestep")
@@ -57,8 +61,25 @@ log = logging.getLogger("tidestep")
 CONFLICTS = 12
 """Conflicts after which a step makes room for the others."""
 CONTENDED_MS = 500
+PATIENCE_MS = 1_000
+"""A timer lets what comes within this pass: it may have been sent before."""
+PAUSE_MS = 5
+"""Between two tries, at most; it doubles."""
+ALL = 100_000
+"""Signals of one inbox: more than there ever are."""
 
 _TABLES = {"actor": actor_table, "runner": runner_table, "pool": pool_table}
+
+
+class _Coming(msgspec.Struct, frozen=True):
+    """What a step takes, with the swaps by which it leaves the inbox."""
+
+    signal: Signal
+    swaps: tuple[Swap, ...] = ()
+    left: bool = False
+    """Whether others stay in the inbox."""
+    passed_over: bool = False
+    """Whether the message's own signal is among them, and needs another message."""
 
 
 class Services:
@@ -73,7 +94,7 @@ class Services:
         self._allocation: Allocation = platform.allocation
         self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)
         self._effects = Effects(platform.journal, self._mailer, self._allocation)
-        self._turns: WeakValueDictionary[RunKey, asyncio.Lock] = WeakValueDictionary()
+        self._turns: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
 
     async def handle(self, message: Message, delivery: Delivery) -> str:
         """Take one signal, if there is one, or look at the timer; what was done, in a word.
@@ -81,23 +102,28 @@ class Services:
         Raises PlatformError, and leaves the delivery unacknowledged.
         """
         key = RunKey(message.tenant, message.run, message.kind)
-        turn = self._turns.setdefault(key, asyncio.Lock())
-        async with turn:
+        async with self._turn(key):
             return await self._handle(key, message, delivery)
 
+    def _turn(self, what: object) -> asyncio.Lock:
+        """Of this event loop: a function's process runs one after the other."""
+        return self._turns.setdefault((asyncio.get_running_loop(), what), asyncio.Lock())
+
     async def _handle(self, key: RunKey, message: Message, delivery: Delivery) -> str:
-        for _ in range(CONFLICTS):
+        for conflicts in range(CONFLICTS):
+            if conflicts > 1:
+                most_s = min(CONTENDED_MS, PAUSE_MS * 2**conflicts) / 1000
+                await asyncio.sleep(most_s * self._platform.entropy.chance())
             head = await self._load(key)
             if head is None:
                 await self._journal.send((), delivery)
                 return "unknown run"
             await self._effects.pay(key, head, head.owed)
-            taken = await take(self._journal, key)
-            signal = taken.envelope.signal if taken is not None else self._timer(head)
+            coming = self._coming(head, await self._take(key, head))
             try:
-                if signal is None:
+                if coming is None:
                     return await self._rest(key, head, message, delivery)
-                await self._step(key, head, signal, taken, message, delivery)
+                await self._step(key, head, coming, message, delivery)
                 return "stepped"
             except (RevisionConflict, ItemConflict):
                 continue
@@ -137,8 +163,20 @@ class Services:
         except Corrupt as error:
             raise Corrupt(f"{key.kind} '{key.run}': {error}") from error
 
-    def _timer(self, head: ServiceHead) -> Timer | None:
-        return Timer() if 0 < head.state.due <= self._platform.clock.now() else None
+    async def _take(self, key: RunKey, head: ServiceHead) -> Taken | None:
+        taken = await take(self._journal, key)
+        if taken is not None and _overtakes(head.state, taken.envelope.signal):
+            return await take(self._journal, key, ALL)
+        return taken
+
+    def _coming(self, head: ServiceHead, taken: Taken | None) -> _Coming | None:
+        """What the step takes: the timer where it was long due when the signal came, else that."""
+        is_due = 0 < head.state.due <= self._platform.clock.now()
+        if taken is None:
+            return _Coming(Timer()) if is_due else None
+        if is_due and head.state.due < taken.envelope.at - PATIENCE_MS:
+            return _Coming(Timer(), (), left=True, passed_over=True)
+        return _Coming(taken.envelope.signal, taken.swaps, taken.left)
 
     async def _rest(
         self, key: RunKey, head: ServiceHead, message: Message, delivery: Delivery
@@ -163,37 +201,59 @@ class Services:
         self,
         key: RunKey,
         head: ServiceHead,
-        signal: Signal,
-        taken: Taken | None,
+        coming: _Coming,
         message: Message,
         delivery: Delivery,
     ) -> None:
-        """Decide and save. Raises RevisionConflict or ItemConflict, with nothing changed."""
-        scene = await self._scene(key, head.state, signal)
+        """Decide, save and pay. Raises RevisionConflict or ItemConflict, with nothing changed."""
+        column = _column(coming.signal)
+        wanted = reads(_TABLES[key.kind].TABLE, type(head.state.phase), column)
+        async with self._turn_at_board(key, head.state, wanted):
+            after = await self._save(key, head, coming, wanted, message, delivery)
+        if after.owed:
+            await self._effects.pay(key, after, after.owed)
+            await self._paid(key, after, delivery)
+
+    def _turn_at_board(
+        self, key: RunKey, state: PartyState, wanted: Reads
+    ) -> AbstractAsyncContextManager[None]:
+        """Who decides from a pool's index changes it, as a rule: one after the other."""
+        if not wanted:
+            return nullcontext()
+        return self._turn((key.tenant, _pool(key, state)))
+
+    async def _save(
+        self,
+        key: RunKey,
+        head: ServiceHead,
+        coming: _Coming,
+        wanted: Reads,
+        message: Message,
+        delivery: Delivery,
+    ) -> ServiceHead:
+        signal = coming.signal
+        scene = await self._scene(key, head.state, wanted)
         step: Step[PartyState] = _TABLES[key.kind].decide(head.state, signal, scene)
-        swaps = (*step.swaps, *(taken.swaps if taken is not None else ()))
-        after = self._after(head, signal, step, message.sid, taken is not None and taken.left)
-        sends: list[Send] = []
+        after = self._after(head, signal, step, message.sid, coming.left)
+        sends = [self._mailer.look(key)] if coming.passed_over else []
         due, now = after.state.due, scene.now
         is_new = after.timer != head.timer
         # the timer's own message, or a second delivery of the one that has set it (rule 6)
         was_ours = message.token[3] == head.timer or message.sid == head.timer_owner
         if (is_new or was_ours) and 0 < due <= now + QUEUE_REACH_MS:
-            sends = [self._mailer.look(key, after.timer, max(0, due - now))]
+            sends.append(self._mailer.look(key, after.timer, max(0, due - now)))
         acknowledged = None if after.owed else delivery
         await self._journal.commit(
             Commit(
                 service_record(key, after),
                 head.rev,
-                swaps=swaps,
+                swaps=(*step.swaps, *coming.swaps),
                 sends=sends,
                 acknowledgement=acknowledged,
             )
         )
         self._tell(key, head, signal, step, scene.now)
-        if after.owed:
-            await self._effects.pay(key, after, after.owed)
-            await self._paid(key, after, delivery)
+        return after
 
     async def _paid(self, key: RunKey, head: ServiceHead, delivery: Delivery) -> None:
         """Take off the head what was paid; where another step has come between, it did so."""
@@ -229,10 +289,8 @@ class Services:
             after = replace(after, timer=head.timer + 1, timer_owner=sid, timer_look_at=look_at)
         return after
 
-    async def _scene(self, key: RunKey, state: PartyState, signal: Signal) -> Scene:
-        column = type(signal.report) if isinstance(signal, Reported) else type(signal)
-        wanted = reads(_TABLES[key.kind].TABLE, type(state.phase), column)
-        pool = key.run if isinstance(state, PoolState) else state.pool
+    async def _scene(self, key: RunKey, state: PartyState, wanted: Reads) -> Scene:
+        pool = _pool(key, state)
         waits = None
         if isinstance(state, ActorState) and isinstance(state.phase, PendingPhase):
             waits = Pending(key.run, state.generation + 1, state.phase.since)
@@ -273,11 +331,26 @@ class Services:
         )
 
 
+def _overtakes(state: PartyState, signal: Signal) -> bool:
+    """Whether an event of the runner's lies in its inbox that comes before this one: what was read
+    of the inbox was not all of it, or came to be while it was read."""
+    if isinstance(state, RunnerState) and isinstance(signal, Happened):
+        return signal.index > state.events + 1
+    return False
+
+
+def _pool(key: RunKey, state: PartyState) -> str:
+    return key.run if isinstance(state, PoolState) else state.pool
+
+
+def _column(signal: Signal) -> type:
+    """Where a table says what follows from the signal."""
+    return type(signal.report) if isinstance(signal, Reported) else type(signal)
+
+
 def signal_name(signal: Signal) -> str:
     """What a signal is called; of a report, what it reports."""
-    if isinstance(signal, Reported):
-        return type(signal.report).__name__
-    return type(signal).__name__
+    return _column(signal).__name__
 
 
 def _new_error(before: PartyState, after: PartyState) -> str:

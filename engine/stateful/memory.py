@@ -26,6 +26,10 @@ STATE_BYTES = 96 << 10
 """Of a state as JSON: it travels in one frame."""
 
 
+_TOO_MUCH = "TooMuch:"
+"""How a refusal begins that is about the write, not about who owns the actor."""
+
+
 class Memory:
     """`encode` gives the state as JSON, None for none; `moved` is told of the first refusal."""
 
@@ -128,6 +132,8 @@ class Memory:
             write.exception()  # whoever waits has it too, and there may be nobody
 
     def _check(self, refusal: str = "") -> None:
+        if refusal.startswith(_TOO_MUCH) and not self._gone:
+            raise TooLarge(refusal)
         if refusal and not self._gone:
             self._gone = True
             self._moved(refusal)

@@ -23,6 +23,8 @@ READ_TIMEOUT_S = 5
 LONG_POLL_S = 20
 """The longest wait of SQS's ReceiveMessage; its client's read timeout must be longer."""
 CONNECT_TIMEOUT_S = 2
+WEBSOCKET_URL = "TIDESTEP_WEBSOCKET_URL"
+"""The stage of the WebSocket API, as runners and users connect to it: wss://<id>...com/<stage>."""
 ATTEMPTS = 4
 """Per request, the first included: botocore's "standard" mode, backoff with jitter."""
 
@@ -130,6 +132,12 @@ def client_options(service: str, environment: Mapping[str, str]) -> dict[str, An
     """Where the service is. botocore itself honours `AWS_ENDPOINT_URL`, but of the region's two
     variables only `AWS_DEFAULT_REGION`."""
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
+    sockets = environment.get(WEBSOCKET_URL, "").strip()
+    if service == "apigatewaymanagementapi" and sockets:
+        # this API's endpoint is the stage itself, whoever connects with wss:// as well
+        return {"endpoint_url": f"http{sockets.removeprefix('ws').removeprefix('http')}"} | (
+            {"region_name": region} if region else {}
+        )
     if not uses_localstack(environment):
         return {"region_name": region} if region else {}
     try:

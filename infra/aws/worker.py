@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from engine.actors import Registry
 from engine.dead_letters import DeadLetters
@@ -27,6 +28,7 @@ from engine.signalling import Signaller
 from engine.starting import Starter
 from engine.worker import Worker, WorkerSettings
 from infra.aws.aio import AsyncClients
+from infra.aws.client import WEBSOCKET_URL
 from infra.aws.dynamodb import DynamoStore
 from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
@@ -35,6 +37,9 @@ from infra.aws.sqs_source import SqsSource
 from infra.callbacks import callbacks_from
 from infra.limits import limits_from
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
+
+if TYPE_CHECKING:
+    from engine.allocation.ports import Allocation
 
 STEP_TIMEOUT_S = 300.0
 VISIBILITY_S = 360
@@ -112,9 +117,19 @@ async def aws_backend(
             clock=clock,
             entropy=entropy,
             callbacks=callbacks_from(environment, journal, clock, entropy),
+            allocation=_allocation(environment, clients),
             secrets=EnvironmentSecrets(environment),
             events=events,
             env=exposed(environment, chosen.expose_env),
             limits=limits_from(environment),
         )
         yield AwsBackend(platform, queue, dead_letters)
+
+
+def _allocation(environment: Mapping[str, str], clients: AsyncClients) -> Allocation | None:
+    """How runners are reached and started, where the environment says so."""
+    if not environment.get(WEBSOCKET_URL, "").strip():
+        return None
+    from infra.aws.allocation import allocation_from
+
+    return allocation_from(environment, clients.client)

@@ -16,6 +16,7 @@ import pytest
 from moto import mock_aws
 from ruamel.yaml import YAML
 from ruamel.yaml.constructor import SafeConstructor
+from ruamel.yaml.nodes import SequenceNode
 
 from infra.aws.table import table_definition
 
@@ -147,12 +148,17 @@ def stack(deployed: Stack) -> Stack:
 
 
 class Template(SafeConstructor):
-    """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text."""
+    """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text, and the arguments of
+    `!If`, `!Not` and `!Equals` as a list."""
 
 
-Template.add_multi_constructor(
-    "!", lambda constructor, suffix, node: constructor.construct_scalar(node)
-)
+def _argument(constructor: Any, suffix: str, node: Any) -> Any:
+    if isinstance(node, SequenceNode):
+        return constructor.construct_sequence(node, deep=True)
+    return constructor.construct_scalar(node)
+
+
+Template.add_multi_constructor("!", _argument)
 
 
 @pytest.fixture(scope="module")

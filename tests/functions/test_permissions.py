@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -16,8 +16,15 @@ from engine.layout import WaitAddress, run_key
 from tests.functions.conftest import Stack, properties, sample
 from tests.functions.test_callbacks import ask
 
-ACTION_OF = {"TransactWriteItems": "PutItem", "SendMessageBatch": "SendMessage"}
+ACTION_OF = {
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+    "lambda:Invoke": "lambda:InvokeFunction",
+    "apigatewaymanagementapi:PostToConnection": "execute-api:ManageConnections",
+    "apigatewaymanagementapi:DeleteConnection": "execute-api:ManageConnections",
+}
 """Operations that are authorised as another one."""
+TRANSACTED = {"Put": "PutItem", "Delete": "DeleteItem", "ConditionCheck": "ConditionCheckItem"}
+"""Each item of a transaction is authorised as what is done to it."""
 
 WAITS = """
 name: waits
@@ -37,6 +44,15 @@ def allowed(template: dict[str, Any], function: str) -> set[str]:
     return actions
 
 
+def actions_of(service: str, operation: str, parameters: Mapping[str, Any]) -> set[str]:
+    """What a role needs for a request."""
+    if operation == "TransactWriteItems":
+        kinds = {kind for each in parameters["TransactItems"] for kind in each}
+        return {f"dynamodb:{TRANSACTED[kind]}" for kind in kinds}
+    name = f"{service}:{operation}"
+    return {ACTION_OF.get(name, name)}
+
+
 @contextmanager
 def noting() -> Iterator[set[str]]:
     """The actions that are asked for meanwhile."""
@@ -44,8 +60,7 @@ def noting() -> Iterator[set[str]]:
     call = BaseClient._make_api_call
 
     def noted(self: BaseClient, operation: str, parameters: Any) -> Any:
-        service = self.meta.service_model.service_name
-        asked.add(f"{service}:{ACTION_OF.get(operation, operation)}")
+        asked.update(actions_of(self.meta.service_model.service_name, operation, parameters))
         return call(self, operation, parameters)
 
     with patch.object(BaseClient, "_make_api_call", noted):

@@ -140,11 +140,21 @@ def test_d3_a_runner_is_stopped_although_an_actor_runs_on_it() -> None:
 def test_d4_a_drain_never_destroys_an_actor_and_counts_no_crash(
     crash: CrashPolicy, phase: Phase, end: signals.ActorSignal
 ) -> None:
-    if isinstance(end, signals.Timer) and not isinstance(phase, GoingAway):
+    if not isinstance(end, signals.Lost) and not isinstance(phase, GoingAway):
         return  # that is no drain
     step = decide(an_actor(phase, crash=crash), end, a_scene(HERE))
     again = crash is not CrashPolicy.SLEEP or isinstance(phase, Starting)
     assert step.state.phase == Sleeping(NOW if again else 0)
+    assert step.state.crashes == 0
+
+
+@pytest.mark.parametrize("crash", CrashPolicy)
+@pytest.mark.parametrize("phase", [Running("n1"), Starting("n1", UNTIL)])
+def test_an_actor_that_its_runner_lets_go_unasked_sleeps_until_somebody_wants_it(
+    crash: CrashPolicy, phase: Phase
+) -> None:
+    step = decide(an_actor(phase, crash=crash), STOPPED, a_scene(HERE))
+    assert step.state.phase == Sleeping()
     assert step.state.crashes == 0
 
 

@@ -30,6 +30,13 @@ OPERATIONS = ("put_item", "get_item", "delete_item", "query", "transact_write_it
 
 @contextmanager
 def empty_account() -> Iterator[None]:
+    with patch.dict(os.environ, CREDENTIALS), mock_aws(), atomic_writes():
+        yield
+
+
+@contextmanager
+def atomic_writes() -> Iterator[None]:
+    """For moto's table, wherever it was begun."""
     lock = RLock()  # a transaction puts its items one by one
 
     def alone(operation: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,8 +48,6 @@ def empty_account() -> Iterator[None]:
         return locked
 
     with ExitStack() as patches:
-        patches.enter_context(patch.dict(os.environ, CREDENTIALS))
-        patches.enter_context(mock_aws())
         for name in OPERATIONS:
             operation = getattr(DynamoDBBackend, name)
             patches.enter_context(patch.object(DynamoDBBackend, name, alone(operation)))

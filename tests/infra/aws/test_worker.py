@@ -68,3 +68,16 @@ def test_a_queue_of_dead_letters_that_is_not_named_is_not_looked_after(
 
 def test_a_step_leaves_time_for_receiving_and_committing() -> None:
     assert STEP_TIMEOUT_S + 60 <= VISIBILITY_S
+
+
+def test_a_worker_reaches_runners_where_it_is_told_how(
+    runner: asyncio.Runner, endpoint: str
+) -> None:
+    async def settings(**more: str) -> int | None:
+        (queue_url,) = await queues("steps")
+        async with aws_backend({**environment(queue_url), **more}) as backend:
+            allocation = backend.platform.allocation
+            return None if allocation is None else allocation.settings.ping_ms
+
+    assert runner.run(settings()) is None
+    assert runner.run(settings(TIDESTEP_WEBSOCKET_URL="wss://id.example/live")) == 15_000
