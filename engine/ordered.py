@@ -9,9 +9,10 @@ unacknowledged message, whose redelivery re-sends what it owns.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from contextlib import suppress
 
 from engine.layout import RUN_KIND, RunKey
-from engine.ports import Commit, Delivery, Item, Queue, RunRow, Send, Store
+from engine.ports import Commit, Delivery, Item, ItemConflict, Queue, RunRow, Send, Store
 from engine.snapshot import Status
 
 
@@ -41,6 +42,11 @@ class OrderedJournal:
         drops: Sequence[str] = (),
     ) -> None:
         await self._store.swap_item(item, expected, also, drops)
+
+    async def put_once(self, item: Item, also: Sequence[Item], sends: Sequence[Send]) -> None:
+        with suppress(ItemConflict):  # it is there, or our own write seemed to have failed
+            await self.swap(item, None, also)
+        await self.send(sends)
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         if names:

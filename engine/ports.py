@@ -209,6 +209,13 @@ class Journal(Reader, Protocol):
         """
         ...
 
+    async def put_once(self, item: Item, also: Sequence[Item], sends: Sequence[Send]) -> None:
+        """Write `item` and `also`, as `swap` does, where there is no item of this name; then send.
+
+        Sent is in either case: whoever has written it before may have died then.
+        """
+        ...
+
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         """Delete items; they are gone when this returns. Missing ones are no error."""
         ...

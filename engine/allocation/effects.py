@@ -3,12 +3,14 @@
 What must stay true (DESIGN §4 rule 7)
 - Each of it may be done twice: signals are known by their ids, commands by their numbers, requests
   by theirs. So a debt is paid by whoever finds it, and taken off the head after that.
-- Debts are paid in their order: no receiver sees a later signal of this party before an earlier.
+- What one receiver is owed is paid in order: none sees a later signal of this party before an
+  earlier one. Different receivers are paid side by side.
 - A connection that is closed is told to its runner; the command stays with the runner's run.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Sequence
 
@@ -37,6 +39,16 @@ class Effects:
 
     async def pay(self, key: RunKey, head: ServiceHead, debts: Sequence[Debt]) -> None:
         """Pay these debts of the head, in order. Raises PlatformError: then some may be paid."""
+        queues: dict[object, list[Debt]] = {}
+        for debt in debts:
+            queues.setdefault(_receiver(debt), []).append(debt)
+        if len(queues) > 1:
+            await asyncio.gather(*(self._pay_one(key, head, queue) for queue in queues.values()))
+        elif queues:
+            await self._pay_one(key, head, debts)
+
+    async def _pay_one(self, key: RunKey, head: ServiceHead, debts: Sequence[Debt]) -> None:
+        """What one receiver is owed, in order."""
         for debt in debts:
             await self._pay(key, head, debt)
 
@@ -72,3 +84,8 @@ class Effects:
             log.info("%s: its connection is closed", party_of(key))
             gone = Disconnected(effect.connection)
             await self._mailer.signal(key, gone, f"gone:{effect.connection}")
+
+
+def _receiver(debt: Debt) -> object:
+    """Who must be paid in order: a party, or the one connection that a step has to do with."""
+    return debt.effect.to if isinstance(debt.effect, Tell) else None

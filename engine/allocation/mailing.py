@@ -8,14 +8,12 @@ What must stay true (DESIGN §4 rule 14)
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import msgspec
 
 from engine.allocation.signals import FORMAT, Envelope, Signal, encode
 from engine.layout import RunKey, inbox_item, signal_item
 from engine.messages import SERVICE_FORMAT, Message, encode_message
-from engine.ports import Clock, Entropy, Item, ItemConflict, Journal, Send
+from engine.ports import Clock, Entropy, Item, Journal, Send
 
 REMEMBERED_MS = 7 * 86_400_000
 LOOK = 0
@@ -45,9 +43,7 @@ class Mailer:
         marker = Item(to.partition, signal_item(id), _encode(at), at + REMEMBERED_MS)
         envelope = Envelope(FORMAT, id, at, sender, sequence, signal)
         stored = Item(to.partition, inbox_item(at, id), encode(envelope))
-        with suppress(ItemConflict):  # it was sent before, or our own write seemed to have failed
-            await self._journal.swap(marker, None, [stored])
-        await self._journal.send([self.look(to)])
+        await self._journal.put_once(marker, [stored], [self.look(to)])
 
     def look(self, to: RunKey, timer: int = LOOK, delay_ms: int = 0) -> Send:
         """A message that has somebody look at the party, for its timer where that is named."""

@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from contextlib import AbstractAsyncContextManager, nullcontext
 from weakref import WeakValueDictionary
 
@@ -95,6 +96,11 @@ class Services:
         self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)
         self._effects = Effects(platform.journal, self._mailer, self._allocation)
         self._turns: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
+        self._waiting: Counter[RunKey] = Counter()
+        """Deliveries that wait for their run's turn in this process."""
+        self._paid_up: dict[RunKey, int] = {}
+        """Runs whose debts of this revision are paid and still in the head: whoever waits for the
+        turn takes them off with his own save."""
 
     async def handle(self, message: Message, delivery: Delivery) -> str:
         """Take one signal, if there is one, or look at the timer; what was done, in a word.
@@ -102,8 +108,18 @@ class Services:
         Raises PlatformError, and leaves the delivery unacknowledged.
         """
         key = RunKey(message.tenant, message.run, message.kind)
-        async with self._turn(key):
+        turn = self._turn(key)
+        self._waiting[key] += 1
+        try:
+            await turn.acquire()
+        finally:
+            self._waiting[key] -= 1
+            if not self._waiting[key]:
+                del self._waiting[key]
+        try:
             return await self._handle(key, message, delivery)
+        finally:
+            turn.release()
 
     def _turn(self, what: object) -> asyncio.Lock:
         """Of this event loop: a function's process runs one after the other."""
@@ -118,7 +134,8 @@ class Services:
             if head is None:
                 await self._journal.send((), delivery)
                 return "unknown run"
-            await self._effects.pay(key, head, head.owed)
+            if self._paid_up.pop(key, 0) != head.rev:
+                await self._effects.pay(key, head, head.owed)
             coming = self._coming(head, await self._take(key, head))
             try:
                 if coming is None:
@@ -257,6 +274,10 @@ class Services:
 
     async def _paid(self, key: RunKey, head: ServiceHead, delivery: Delivery) -> None:
         """Take off the head what was paid; where another step has come between, it did so."""
+        if key in self._waiting:
+            self._paid_up[key] = head.rev
+            await self._journal.send((), delivery)
+            return
         after = replace(head, rev=head.rev + 1, owed=())
         record = service_record(key, after)
         try:

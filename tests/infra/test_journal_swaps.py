@@ -211,3 +211,14 @@ def test_a_swap_takes_twenty_others_written_and_deleted_together(
     runner.run(journal.put(old))
     runner.run(journal.swap(item("marker"), None, new, [each.name for each in old]))
     assert list(stored(runner, journal)) == ["marker", *(each.name for each in new)]
+
+
+def test_what_is_put_once_is_written_once_and_its_messages_are_sent_each_time(
+    runner: asyncio.Runner, journal: Journal, source: Source
+) -> None:
+    for body in (b"first", b"second"):
+        runner.run(journal.put_once(item("seen", body), [item("with it", body)], [message("look")]))
+    found = runner.run(journal.items(PARTITION, ["seen", "with it"]))
+    assert dict(found) == {"seen": b"first", "with it": b"first"}
+    received = [each for _ in range(2) for each in runner.run(source.receive(10, 5))]
+    assert [delivery.body for delivery in received[:2]] == [message("look").body] * 2

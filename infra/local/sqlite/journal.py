@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 
 from engine.layout import RunKey, wake_shard
-from engine.ports import Commit, Delivery, HeadRecord, Item, RevisionConflict, Send
+from engine.ports import Commit, Delivery, HeadRecord, Item, ItemConflict, RevisionConflict, Send
 from infra.local.sqlite import item_rows, queue_rows
 from infra.local.sqlite.database import Database
 from infra.local.sqlite.queue_rows import QueueRow, Receipt
@@ -53,6 +54,10 @@ class SqliteJournal(SqliteReader):
         drops: Sequence[str] = (),
     ) -> None:
         await self._database.write(_Swap(item, expected, also, drops))
+
+    async def put_once(self, item: Item, also: Sequence[Item], sends: Sequence[Send]) -> None:
+        rows = _queue_rows(self._database, sends)
+        await self._database.write(_PutOnce(self._database, item, also, rows))
 
     async def remove(self, partition: str, names: Sequence[str]) -> None:
         if names:
@@ -128,6 +133,26 @@ class _Swap(Job):
         item_rows.expect(connection, partition, name, self._expected)
         item_rows.put(connection, [self._item, *self._also])
         item_rows.delete(connection, partition, self._drops)
+
+
+class _PutOnce(Job):
+    def __init__(
+        self, database: Database, item: Item, also: Sequence[Item], sends: Sequence[QueueRow]
+    ) -> None:
+        self._database = database
+        self._item = item
+        self._also = also
+        self._sends = sends
+
+    def run(self, connection: sqlite3.Connection) -> None:
+        with suppress(ItemConflict):
+            item_rows.expect(connection, self._item.partition, self._item.name, None)
+            item_rows.put(connection, [self._item, *self._also])
+        queue_rows.insert(connection, self._sends)
+
+    def committed(self) -> None:
+        if self._database.listener is not None:
+            self._database.listener.arrived(self._sends)
 
 
 class _Remove(Job):
