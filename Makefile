@@ -26,7 +26,7 @@ demo: $(READY)
 
 # How many simulated runs are part of the tests, how many storms over actors, from which seed on.
 SEEDS ?= 3000
-STORMS ?= 150
+STORMS ?= 100
 FIRST_SEED ?= 0
 
 test: $(READY)

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aws_steps, cold_start, dbos_chain, embedded, engine_steps
+from benchmarks import aws_steps, cold_start, dbos_chain, embedded, engine_steps, sleeping
 from benchmarks.report import Aim, Report, console, show, show_aims
 
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "aws": aws_steps.run,
     "engine": engine_steps.run,
     "embedded": embedded.run,
+    "sleeping": sleeping.run,
     "dbos": dbos_chain.run,
     "cold-start": cold_start.run,
 }

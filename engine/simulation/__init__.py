@@ -21,6 +21,8 @@ Where to find what
   dataflow's rules once more, on its own.
 - `workloads`: random workflows (`generated`, `graphs`) of actors whose results are known beforehand
   (`scripted`), and what comes to their runs from outside (`happenings`).
+- `allocation`: actors that sleep, their runners and pools: a world around the deployment, checks,
+  random storms, and golden traces by hand.
 - `trials`: a user's own workflow: behind `tidestep simulate` (`trying`, `survey`) and the pytest
   fixture (`testing`).
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.actors import Registry
+from engine.allocation.ports import Allocation
 from engine.dead_letters import DeadLetters
 from engine.dispatcher import Dispatcher
 from engine.errors import TidestepError
@@ -59,6 +60,8 @@ class Deployment:
         self._parts = parts
         self._settings = settings
         self._stage = stage
+        self.allocation: Callable[[Process, type[Line]], Allocation] | None = None
+        """How a process steps actors and reaches their runners; set before any process is made."""
         self.table = Table(stage)
         self.bucket = Bucket(stage)
         self.dead_letters = Mailbox(
@@ -132,6 +135,7 @@ class Deployment:
             clock=process,
             entropy=process,
             secrets=_Secrets(self._settings.secrets),
+            allocation=None if self.allocation is None else self.allocation(process, line),
             env=self._settings.env,
             limits=self._settings.limits,
         )

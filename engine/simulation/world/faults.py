@@ -70,6 +70,12 @@ class Faults:
     asked_again: float = 0.0
     """Per API call: the caller asks again although it was answered. Also: a sweep runs twice."""
 
+    # -- runners of actors that sleep: see `engine.simulation.allocation` ------------------------
+    disconnected: float = 0.0
+    """Per frame: its connection breaks, and what is under way is lost."""
+    ill_begun: float = 0.0
+    """Per held request: it fails, brings forth nothing, ends early, or its holder dies."""
+
     late_ms: int = 60_000
     overdue_ms: int = 30_000
     slow_ms: int = 5_000
@@ -107,6 +113,8 @@ STORM = Faults(
     frozen=0.005,
     hung=0.002,
     asked_again=0.2,
+    disconnected=0.01,
+    ill_begun=0.15,
     skew_ms=2_000,
     jitter_ms=40,
     actor_ms=200,

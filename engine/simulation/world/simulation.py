@@ -64,7 +64,7 @@ class Simulation:
         if faults == NONE:
             calm_after = 0.0
         if calm_after is not None:
-            self.stage.later(calm_after * 1000, self._calm)
+            self.stage.later(calm_after * 1000, self.calm)
 
     def __enter__(self) -> Simulation:
         return self
@@ -100,6 +100,13 @@ class Simulation:
         name = name or f"call {next(self._names)}"
         caller = Caller(self.stage, self.deployment.api, name, act)
         self.stage.later((seconds - self.stage.loop.time()) * 1000, caller.ask)
+
+    def calm(self) -> None:
+        """Stop all faults for good, now."""
+        self.stage.dice.calm = True
+        if self.stage.dice.faults != NONE:
+            self.stage.note("world", "the faults stop")
+        self.stage.tell(lambda observer, at: observer.calmed(at))
 
     def run(self, until: float = A_YEAR) -> Report:
         """Run until nothing is left to happen, an observer objects, or the time is `until`."""
@@ -138,12 +145,6 @@ class Simulation:
     def view(self, run: str, tenant: str = DEFAULT_TENANT) -> RunView:
         """What `tidestep show` would say. Raises RunNotFound."""
         return _at_once(RunReader(self.deployment.unhindered()).view(RunKey(tenant, run)))
-
-    def _calm(self) -> None:
-        self.stage.dice.calm = True
-        if self.stage.dice.faults != NONE:
-            self.stage.note("world", "the faults stop")
-        self.stage.tell(lambda observer, at: observer.calmed(at))
 
 
 def _at_once(work: Coroutine[Any, Any, T]) -> T:

@@ -11,6 +11,7 @@ What must stay true
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -70,6 +71,8 @@ class Table:
         self._stage = stage
         self._rows: dict[RunKey, _Row] = {}
         self._items: dict[str, dict[str, Item]] = {}
+        self._names: dict[str, list[str]] = {}
+        """Of each partition's items, in order."""
         self.on_wake: Callable[[int], None] = lambda wake_at: None
 
     @property
@@ -184,8 +187,10 @@ class Table:
 
     def names(self, partition: str, prefix: str, after: str, limit: int) -> list[str]:
         """The next names that begin with `prefix`, in order."""
-        held = self._items.get(partition, {})
-        return sorted(name for name in held if name.startswith(prefix) and name > after)[:limit]
+        held = self._names.get(partition, [])
+        first = bisect_left(held, prefix) if after < prefix else bisect_right(held, after)
+        found = held[first : first + limit]
+        return [name for name in found if name.startswith(prefix)]
 
     def _expect(self, partition: str, name: str, expected: bytes | None) -> None:
         """Raises ItemConflict."""
@@ -196,12 +201,18 @@ class Table:
     def _change(self, written: Sequence[Item], gone: Sequence[Place]) -> None:
         """Write and delete all of it, then tell of each."""
         for item in written:
-            self._items.setdefault(item.partition, {})[item.name] = item
+            held = self._items.setdefault(item.partition, {})
+            if item.name not in held:
+                insort(self._names.setdefault(item.partition, []), item.name)
+            held[item.name] = item
         deleted = [
             (partition, name)
             for partition, name in gone
             if self._items.get(partition, {}).pop(name, None) is not None
         ]
+        for partition, name in deleted:
+            names = self._names[partition]
+            del names[bisect_left(names, name)]
         for item in written:
             self._stage.note("store", "{}: {} written", item.partition, item.name)
             self._stage.tell(partial(_written, item))
@@ -353,7 +364,8 @@ def _check_transaction(written: Sequence[Item], places: Sequence[Place]) -> None
     if sum(map(_size, written)) > TRANSACTION_LIMIT:
         raise TooLarge("items that are written together have more than 4 MB")
     if len(set(places)) < len(places):
-        raise ValueError("a transaction names an item twice")
+        twice = sorted({each for each in places if places.count(each) > 1})
+        raise ValueError(f"a transaction names an item twice: {twice}")
 
 
 def _place(item: Item) -> Place:
