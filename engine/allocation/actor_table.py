@@ -132,6 +132,16 @@ def _given(state: ActorState, signal: signals.Allocate, scene: Scene) -> Step[Ac
     return started(state, scene, signal.runner, ("allocate",))
 
 
+def _keep_waiting(state: ActorState, signal: Any, scene: Scene) -> Step[ActorState]:
+    """Whoever still wants it keeps its place in the queue."""
+    phase = state.phase
+    assert isinstance(phase, Pending)
+    if not phase.until:
+        return ignored(state, "it waits for a slot already")
+    after = replace(state, phase=replace(phase, until=scene.now + scene.settings.pending_ms))
+    return Step(after, ("go on waiting",))
+
+
 def _give_up(state: ActorState, signal: Any, scene: Scene) -> Step[ActorState]:
     phase = state.phase
     assert isinstance(phase, Pending)
@@ -257,7 +267,7 @@ _ROWS: dict[type, dict[type, Cell]] = {
     },
     Pending: {
         signals.Timer: Rule(_give_up, (Pending, Sleeping), (signals.Bump,), _WAITS),
-        signals.Wake: Ignored("it waits for a slot already"),
+        signals.Wake: Rule(_keep_waiting, (Pending,)),
         signals.Allocate: Rule(_given, (Starting, Destroyed), (*_SENT, *_LOST), _INDEX),
         signals.Sleep: Rule(_stop_waiting, (Sleeping,), (signals.Bump,), _WAITS),
         signals.Destroy: Rule(

@@ -38,7 +38,7 @@ from engine.allocation.signals import Configure, StopRunner
 from engine.errors import CallerError, InvalidInput
 from engine.json_values import encode_json
 from engine.layout import DEFAULT_TENANT, RunKey, run_key
-from engine.ports import Commit, Item, ItemConflict, Platform, RevisionConflict, Swap
+from engine.ports import Commit, Item, ItemConflict, Journal, Platform, RevisionConflict, Swap
 from engine.timing import API_LOOK_MS
 
 KEY_BYTES = 1024
@@ -235,7 +235,7 @@ class Directory:
         if not 1 <= slots <= SLOTS:
             raise InvalidInput(f"a runner has 1 to {SLOTS:,} slots, not {slots:,}")
         await self._ensure_pool(tenant, pool)
-        partition, item = board_partition(tenant, pool), f"runner-key/{key}"
+        partition, item = board_partition(tenant, pool), runner_key_item(key)
         while True:
             taken = (await self._journal.items(partition, [item])).get(item)
             if taken is not None:
@@ -366,6 +366,25 @@ def _lives(head: ServiceHead, session: str) -> bool:
     state = head.state
     assert isinstance(state, RunnerState)
     return not isinstance(state.phase, Gone) and state.session == session
+
+
+async def forget_runner(journal: Journal, runner: RunKey, state: RunnerState) -> None:
+    """Delete what leads to a runner that is gone; once more is harmless.
+
+    Its key stays where another session has taken it.
+    """
+    partition, item = board_partition(runner.tenant, state.pool), runner_key_item(state.key)
+    names = [ping_item(runner.run)]
+    taken = (await journal.items(partition, [item])).get(item)
+    if taken == runner.run.encode():
+        names.append(item)
+    await journal.remove(partition, names)
+    await journal.remove(runner.partition, [SOCKET_ITEM])
+
+
+def runner_key_item(key: str) -> str:
+    """What names the runner of this key, in the board's partition."""
+    return f"runner-key/{key}"
 
 
 def reservation(tenant: str, name: str, key: Sequence[str]) -> tuple[str, str]:

@@ -15,6 +15,7 @@ import logging
 from collections.abc import Sequence
 
 from engine.allocation import frames
+from engine.allocation.directory import forget_runner
 from engine.allocation.head import Debt, ServiceHead
 from engine.allocation.keyvalue import clear
 from engine.allocation.mailing import Mailer
@@ -22,6 +23,7 @@ from engine.allocation.parties import party_of
 from engine.allocation.pool_state import PoolState
 from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.rules import Clear, Evict, HangUp, Post, Request, Tell
+from engine.allocation.runner_state import RunnerState
 from engine.allocation.signals import Disconnected
 from engine.layout import RunKey
 from engine.ports import Journal
@@ -75,7 +77,10 @@ class Effects:
             if isinstance(state, PoolState) and state.held(effect.request) is not None:
                 await allocation.starters.begin(key.tenant, key.run, effect.request, state.config)
         elif isinstance(effect, Clear):
-            await clear(self._journal, key)
+            if isinstance(head.state, RunnerState):
+                await forget_runner(self._journal, key, head.state)
+            else:
+                await clear(self._journal, key)
 
     async def _post(self, key: RunKey, effect: Post) -> None:
         try:

@@ -67,6 +67,8 @@ class PoolState(msgspec.Struct, frozen=True, array_like=True, tag="pool"):
     failed_at: int = 0
     successes: int = 0
     error: str = ""
+    not_before: int = 0
+    """Until when nothing is asked for, because of the failures."""
 
     @property
     def due(self) -> int:

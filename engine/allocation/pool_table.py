@@ -78,7 +78,7 @@ def _configure(state: PoolState, signal: signals.Configure, scene: Scene) -> Dec
     board = scene.board
     body = boards.encode_config(signal.config)
     swap = Swap(board.partition, boards.CONFIG_ITEM, body, board.config_body)
-    after = replace(state, config=signal.config, failures=0, error="", phase=Steady())
+    after = replace(state, config=signal.config, failures=0, error="", not_before=0, phase=Steady())
     step = _scaled(after, replace(scene, board=replace(board, config=signal.config)), ())
     return replace(step, swaps=(swap,), said=("configure", *step.said))
 
@@ -97,7 +97,7 @@ def _began(state: PoolState, signal: signals.RequestBegan, scene: Scene) -> Deci
         _with(state, replace(held, runner=signal.runner)), successes=state.successes + 1
     )
     if after.successes >= GOOD:
-        after = replace(after, failures=0, error="")
+        after = replace(after, failures=0, error="", not_before=0)
     return _scaled(after, scene, effects, "runner is there")
 
 
@@ -137,18 +137,21 @@ def _scaled(state: PoolState, scene: Scene, effects: tuple[Effect, ...], *said: 
         return _more(state, scene, desired - len(live), effects, said)
     if len(live) > desired:
         return _fewer(state, scene, live, len(live) - desired, effects, said)
-    phase = state.phase
-    if not (isinstance(phase, BackingOff) and phase.until > scene.now):
-        phase = Steady()
-    return _timed(replace(state, phase=phase), scene, effects, said)
+    return _timed(replace(state, phase=_calm(state, scene)), scene, effects, said)
+
+
+def _calm(state: PoolState, scene: Scene) -> BackingOff | Steady:
+    """The phase of a pool that has what it wants, or must not ask for more yet."""
+    until = state.not_before
+    return BackingOff(until, until) if until > scene.now else Steady()
 
 
 def _more(
     state: PoolState, scene: Scene, missing: int, effects: tuple[Effect, ...], said: tuple[str, ...]
 ) -> Decided:
-    phase = state.phase
-    if isinstance(phase, BackingOff) and phase.until > scene.now:
-        return _timed(state, scene, effects, (*said, "backing off"))
+    phase = _calm(state, scene)
+    if isinstance(phase, BackingOff):
+        return _timed(replace(state, phase=phase), scene, effects, (*said, "backing off"))
     count = min(missing, BEGUN)
     source = source_of(state.config)
     begun = tuple(Held(id, scene.now, source) for id in scene.fresh[:count])
@@ -289,6 +292,7 @@ def _failed(state: PoolState, scene: Scene, error: str) -> PoolState:
         failed_at=now,
         successes=0,
         error=error,
+        not_before=until,
     )
 
 

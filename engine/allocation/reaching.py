@@ -11,6 +11,7 @@ What must stay true
 from __future__ import annotations
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.allocation.actor_state import (
     ActorState,
@@ -18,6 +19,7 @@ from engine.allocation.actor_state import (
     Created,
     Destroyed,
     GoingAway,
+    Pending,
     Running,
     Sleeping,
     SleepIntent,
@@ -29,7 +31,7 @@ from engine.allocation.mailing import Mailer
 from engine.allocation.parties import runner
 from engine.allocation.ports import Allocation, Watch
 from engine.allocation.signals import Wake
-from engine.allocation.viewing import why_not_ready
+from engine.allocation.viewing import error_words, why_not_ready
 from engine.errors import Misconfigured
 from engine.layout import RunKey
 from engine.ports import Platform
@@ -79,7 +81,7 @@ class Reaching:
                 return place
             now = self._platform.clock.now()
             self._must_be_worth_waiting(key, state, now, deadline)
-            if _wants_wake(state) and head.rev != woken_at_rev:
+            if self._wants_wake(state, now) and head.rev != woken_at_rev:
                 if state.stops != woken_at_stops:
                     wakes += 1
                     if wakes > settings.wakes:
@@ -102,6 +104,11 @@ class Reaching:
             return True
         return (head.state.generation, head.state.stops) != (place.generation, place.stops)
 
+    async def reconnected(self, place: Place) -> Place:
+        """The same place, by the connection that its runner has now."""
+        connection = await self._directory.connection(place.runner)
+        return place if connection is None else replace(place, connection=connection.id)
+
     async def _found(self, key: RunKey, state: ActorState, left: Place | None) -> Place | None:
         if not isinstance(state.phase, Running):
             return None
@@ -112,6 +119,14 @@ class Reaching:
         place = Place(where, connection.id, state.generation, state.stops)
         # a runner that has come back has another connection
         return None if place == left else place
+
+    def _wants_wake(self, state: ActorState, now: int) -> bool:
+        phase = state.phase
+        if isinstance(phase, SleepIntent | GoingAway):
+            return not phase.will_wake
+        if isinstance(phase, Pending):  # or it loses its place in the queue while we wait
+            return 0 < phase.until < now + self._allocation.settings.pending_ms // 2
+        return isinstance(phase, Created | Sleeping)
 
     def _must_be_worth_waiting(
         self, key: RunKey, state: ActorState, now: int, deadline: int
@@ -125,18 +140,11 @@ class Reaching:
         if until > deadline:
             pause_s = -(-(until - now) // 1000)
             raise ActorBackingOff(
-                f"actor '{key.run}' has crashed {state.crashes} times in a row ({state.error}) and "
-                f"is started again in {pause_s} s",
+                f"actor '{key.run}' has failed {state.crashes} times in a row "
+                f"({error_words(state.error)}) and is started again in {pause_s} s",
                 pause_s,
             )
 
     async def _too_late(self, key: RunKey, head: ServiceHead) -> ActorNotReady:
         why = await why_not_ready(self._directory, key, head, self._platform.clock.now())
         return ActorNotReady(f"actor '{key.run}' is not ready yet: {why}")
-
-
-def _wants_wake(state: ActorState) -> bool:
-    phase = state.phase
-    if isinstance(phase, SleepIntent | GoingAway):
-        return not phase.will_wake
-    return isinstance(phase, Created | Sleeping)

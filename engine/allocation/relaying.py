@@ -72,7 +72,15 @@ class Relay:
             await self._post(frames.SocketClose(self.id, code, reason))
 
     async def _post(self, frame: frames.Frame) -> None:
-        await self._allocation.sockets.post(self.place.connection, frames.encode(frame))
+        text = frames.encode(frame)
+        try:
+            await self._allocation.sockets.post(self.place.connection, text)
+        except ConnectionGone:
+            now_at = await self._reaching.reconnected(self.place)
+            if now_at == self.place:
+                raise
+            self.place = now_at
+            await self._allocation.sockets.post(self.place.connection, text)
 
 
 class Relaying:

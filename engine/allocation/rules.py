@@ -81,7 +81,7 @@ class Request(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Clear(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Delete all that the actor has stored."""
+    """Delete what the party has stored, and what leads to it."""
 
 
 Effect = Tell | Post | Evict | HangUp | Request | Clear

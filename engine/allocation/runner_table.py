@@ -18,6 +18,7 @@ from engine.allocation.frames import Command
 from engine.allocation.parties import actor, pool, runner
 from engine.allocation.rules import (
     Cell,
+    Clear,
     Effect,
     Evict,
     HangUp,
@@ -187,8 +188,11 @@ def _grace_over(state: RunnerState, signal: Any, scene: Scene) -> Decided:
 def _gone(state: RunnerState, scene: Scene, error: str, said: tuple[str, ...]) -> Decided:
     """Out of the index, closed, and whoever still sat there is told; all in one step."""
     effects: list[Effect] = []
-    if state.connection:
-        effects.append(Evict(state.connection, error or frames.STOPPED_REASON))
+    if state.connection and error:  # it may live, and begins anew then
+        effects.append(HangUp(state.connection))
+        said = (*said, "hang up")
+    elif state.connection:
+        effects.append(Evict(state.connection, frames.STOPPED_REASON))
         said = (*said, "evict WS")
     seats = scene.board.seats
     effects += [
@@ -197,7 +201,7 @@ def _gone(state: RunnerState, scene: Scene, error: str, said: tuple[str, ...]) -
     ]
     if seats:
         said = (*said, "evict running actors")
-    effects.append(Tell(pool(state.pool), signals.Bump()))
+    effects += [Tell(pool(state.pool), signals.Bump()), Clear()]
     swaps: tuple[Swap, ...] = ()
     if scene.me in scene.board.entries:
         swaps = (boards.entry_swap(scene.board, scene.me, None),)
@@ -291,7 +295,7 @@ def _entry(scene: Scene, *, opened: bool) -> tuple[Swap, ...]:
 
 
 _HANDS_OUT = (signals.Allocate, signals.CheckQueue)
-_LEFT_ALONE = (signals.Lost, signals.Bump)
+_LEFT_ALONE = (signals.Lost, signals.Bump, Clear)
 _INDEX = Reads.INDEX
 _SEATS = Reads.INDEX | Reads.SEATS
 
@@ -302,7 +306,7 @@ def _happens(phase: type) -> Rule:
 
 _ROWS: dict[type, dict[type, Cell]] = {
     Connected: {
-        signals.Timer: Rule(_look, (Connected, Gone), (*_HANDS_OUT, *_LEFT_ALONE, Evict), _SEATS),
+        signals.Timer: Rule(_look, (Connected, Gone), (*_HANDS_OUT, *_LEFT_ALONE, HangUp), _SEATS),
         signals.Connected: Rule(_connect, (Connected,), (Evict, Post, signals.CheckQueue)),
         signals.Disconnected: Rule(_disconnect, (Away,), (), _INDEX),
         signals.CheckQueue: Rule(_check_queue, (Connected,), _HANDS_OUT, _INDEX),
@@ -324,7 +328,9 @@ _ROWS: dict[type, dict[type, Cell]] = {
     Draining: {
         signals.Timer: Rule(_grace_over, (Gone,), (*_LEFT_ALONE, Evict), _SEATS),
         signals.Connected: Rule(_connect_draining, (Draining,), (Evict, Post)),
-        signals.Disconnected: Rule(_disconnect_draining, (Draining, Gone), (signals.Bump,), _SEATS),
+        signals.Disconnected: Rule(
+            _disconnect_draining, (Draining, Gone), (signals.Bump, Clear), _SEATS
+        ),
         signals.CheckQueue: Ignored("it is draining"),
         signals.StopRunner: Ignored("it is draining already"),
         signals.Start: Rule(_too_late, (Draining,), (signals.Lost,)),

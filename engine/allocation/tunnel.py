@@ -11,7 +11,7 @@ What must stay true
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 import msgspec
@@ -114,7 +114,7 @@ class Tunnel:
             except ConnectionGone:
                 await self._say_gone(place)
                 return None
-            first = await self._first(key, place, reply, name, deadline)
+            first = await self._first(key, place, request, reply, name, deadline)
             if first is None:
                 return None
             if isinstance(first, frames.Refused):
@@ -155,9 +155,19 @@ class Tunnel:
             await self._post(place, frames.RequestChunk(name, index, part, more))
 
     async def _first(
-        self, key: RunKey, place: Place, reply: Reply, name: str, deadline: int
+        self,
+        key: RunKey,
+        place: Place,
+        request: HttpRequest,
+        reply: Reply,
+        name: str,
+        deadline: int,
     ) -> frames.ResponseStart | frames.Refused | None:
-        """How the answer begins; None where the actor has left without one."""
+        """How the answer begins; None where the actor has left without one.
+
+        Where the runner has another connection meanwhile, the request may have been lost on the old
+        one: it goes out again under the same name, which a runner that has it already ignores.
+        """
         while True:
             left_ms = deadline - self._platform.clock.now()
             if left_ms <= 0:
@@ -166,11 +176,16 @@ class Tunnel:
             frame = await reply.next(min(LOOK_S, left_ms / 1000))
             if isinstance(frame, frames.ResponseStart | frames.Refused):
                 return frame
-            if frame is None and await self._reaching.has_left(key, place):
+            if frame is not None:
+                continue
+            if await self._reaching.has_left(key, place):
                 frame = await reply.next(0)  # what it had sent before it left
-                if isinstance(frame, frames.ResponseStart | frames.Refused):
-                    return frame
-                return None
+                return frame if isinstance(frame, frames.ResponseStart | frames.Refused) else None
+            now_at = await self._reaching.reconnected(place)
+            if now_at != place:
+                place = now_at
+                with suppress(ConnectionGone):
+                    await self._send(key, place, request, name, deadline)
 
     async def _whole(
         self, key: RunKey, first: frames.ResponseStart, reply: Reply, deadline: int
@@ -197,10 +212,8 @@ class Tunnel:
         return HttpResponse(first.status, first.headers, bytes(body))
 
     async def _abort(self, place: Place, name: str) -> None:
-        try:
+        with suppress(ConnectionGone):
             await self._post(place, frames.RequestAbort(name))
-        except ConnectionGone:
-            return
 
     async def _post(self, place: Place, frame: frames.Frame) -> None:
         await self._allocation.sockets.post(place.connection, frames.encode(frame))

@@ -122,7 +122,7 @@ def test_d2_when_the_grace_is_over_the_runner_is_closed_and_what_it_has_is_lost_
     draining = a_runner(runners.Draining(NOW))
     step = decide_runner(draining, signals.Timer(), a_scene(board, me="n1"))
     assert step.state.phase == runners.Gone()
-    assert kinds(step.effects) == [Evict, signals.Lost, signals.Bump]
+    assert kinds(step.effects) == [Evict, signals.Lost, signals.Bump, Clear]
     assert told(step)[0] == ("actor:a1", signals.Lost("n1", 2, ""))
     assert changed(step) == {"index/runner/n1": "deleted"}
 

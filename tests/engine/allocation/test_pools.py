@@ -251,10 +251,15 @@ def test_after_long_enough_without_a_failure_the_next_one_is_the_first_again() -
 
 
 def test_nothing_is_started_during_the_pause_and_at_its_end_it_is() -> None:
-    state = a_pool(BackingOff(NOW + 1, NOW + 1))
+    state = a_pool(BackingOff(NOW + 1, NOW + 1), not_before=NOW + 1)
     during = look(state, ONE_WAITS)
     assert (during.effects, during.said[-1], during.state.due) == ((), "backing off", NOW + 1)
     assert begun(look(state, ONE_WAITS, now=NOW + 1)) == 1
+
+
+def test_demand_that_goes_and_comes_again_does_not_shorten_the_pause() -> None:
+    again = look(a_pool(Surplus(NOW - 1, NOW + 1), not_before=NOW + 60_000), ONE_WAITS)
+    assert (again.effects, again.state.phase.due) == ((), NOW + 60_000)
 
 
 def test_an_error_is_shown_until_enough_runners_have_come_and_so_long_the_pause_grows() -> None:

@@ -104,7 +104,7 @@ def test_an_actor_that_backs_off_for_longer_than_the_request_is_said_to() -> Non
         await host.reaching.place(key, FOREVER)
         await host.report(key.run, 6, frames.Stopped("boom"))
         await asyncio.sleep(0.1)
-        with pytest.raises(errors.ActorBackingOff, match="crashed 6 times in a row") as caught:
+        with pytest.raises(errors.ActorBackingOff, match="failed 6 times in a row") as caught:
             await host.get(key)
         assert 30 <= caught.value.retry_after_s <= 33
 
@@ -245,6 +245,25 @@ def test_a_request_survives_that_its_runner_opens_another_connection() -> None:
         await host.connect(connection="c2")
         assert (await request).status == 200
         assert [each.generation for each in host.wires.to("c2", frames.RequestStart)] == [1]
+
+    play(host, script)
+
+
+def test_a_request_that_was_lost_with_its_connection_goes_out_again_on_the_next() -> None:
+    async def deaf_at_first(host: Host, request: frames.RequestStart) -> None:
+        if host.wires.to("c2", frames.RequestStart):
+            await hello(host, request)
+
+    host = Host(deaf_at_first)
+
+    async def script() -> None:
+        await host.connect()
+        request = asyncio.ensure_future(host.get(await host.actor()))
+        await asyncio.sleep(2)
+        await host.connect(connection="c2")
+        assert (await request).status == 200
+        names = [each.request for each in host.wires.to("c1", frames.RequestStart)]
+        assert [each.request for each in host.wires.to("c2", frames.RequestStart)] == names
 
     play(host, script)
 

@@ -34,6 +34,20 @@ def test_messages_go_there_and_back_in_order() -> None:
     play(host, script)
 
 
+def test_a_websocket_goes_on_when_its_runner_opens_another_connection() -> None:
+    host = Host(hello)
+
+    async def script() -> None:
+        await host.connect()
+        async with host.relaying.open(await host.actor(), "s", "/", []) as relay:
+            host.wires.closed.add("c1")
+            await host.connect(connection="c2")
+            await relay.send("still here")
+            assert await relay.next() == frames.SocketMessage("s.0", 1, "still here")
+
+    play(host, script)
+
+
 def test_what_the_actor_closes_is_closed() -> None:
     async def close(host: Host, frame: Socket) -> None:
         await parrot(host, frame)

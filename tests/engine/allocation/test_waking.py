@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from engine.allocation import frames, signals
 from engine.allocation.actor_moves import OWNER_ITEM
@@ -212,8 +213,15 @@ def test_a_slot_for_another_generation_is_ignored() -> None:
     assert is_ignored(decide(QUEUED, signals.Allocate("n1", 2), a_scene(FULL)))
 
 
-def test_a_wake_in_the_queue_is_ignored() -> None:
-    assert is_ignored(decide(QUEUED, signals.Wake(), a_scene(FULL)))
+def test_whoever_still_wants_an_actor_keeps_its_place_in_the_queue() -> None:
+    step = decide(QUEUED, signals.Wake(), a_scene(FULL))
+    assert step.state.phase == replace(QUEUED.phase, until=NOW + SETTINGS.pending_ms)
+    assert (step.effects, step.swaps) == ((), ())
+
+
+def test_a_wake_of_an_actor_that_waits_without_end_is_ignored() -> None:
+    waiting = replace(QUEUED, phase=replace(QUEUED.phase, until=0))
+    assert is_ignored(decide(waiting, signals.Wake(), a_scene(FULL)))
 
 
 def test_an_actor_that_has_waited_long_enough_leaves_the_queue_and_sleeps() -> None:

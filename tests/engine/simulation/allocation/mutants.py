@@ -43,6 +43,8 @@ class Mutant:
     make: MutantMaker
     seed: int = 0
     breaks: str = ""
+    or_breaks: str = ""
+    """Another check that may be the first to object."""
 
 
 @contextmanager
@@ -241,7 +243,13 @@ def pays_nothing_twice() -> AbstractContextManager[Any]:
 
 
 MUTANTS: Sequence[Mutant] = (
-    Mutant("writes without owning", writes_without_owning, 0, "only the owner writes"),
+    Mutant(
+        "writes without owning",
+        writes_without_owning,
+        0,
+        "only the owner writes",
+        "no write is undone",
+    ),
     Mutant(
         "forgets the debts of a dead step", forgets_debts_of_a_dead_step, 2, "served in the end"
     ),

@@ -101,7 +101,7 @@ async def _sleep(hand: ByHand) -> None:
         """
         S  Timer: Surplus -> Steady. desired: 0, stop > RWF1: StopRunner
         RWF1  StopRunner: Connected -> Draining. stop, remove from alloc idx > S: Bump
-        RWF1  Timer: Draining -> Gone. after grace, evict WS, gone > Evict, S: Bump
+        RWF1  Timer: Draining -> Gone. after grace, evict WS, gone > Evict, S: Bump, Clear
         S  Bump: Steady. desired: 0
         """,
     )

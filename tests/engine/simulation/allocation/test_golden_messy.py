@@ -217,7 +217,7 @@ async def _evicted(hand: ByHand) -> None:
         RWF1  Stop: Draining. proxy StopActor > Post
         RWS > R1  StopActor (2)
         RWF1  Timer: Draining -> Gone. after grace, evict WS, evict running actors, gone
-            > Evict, AWF: Lost, S: Bump
+            > Evict, AWF: Lost, S: Bump, Clear
         AWF  Lost: GoingAway -> Sleeping. actor lost, deallocate, publish Stopped > S: Bump
         AWF  Timer: Sleeping -> Pending. deferred wake, allocate,
             no runners available, start pending > S: Bump
@@ -286,7 +286,7 @@ async def _second_runner(hand: ByHand) -> None:
         S  Timer: Surplus -> Steady. desired: 0, stop > RWF2: StopRunner
         RWF2  StopRunner: Connected -> Draining. stop, remove from alloc idx > S: Bump
         S  Bump: Steady. desired: 0
-        RWF2  Timer: Draining -> Gone. after grace, evict WS, gone > Evict, S: Bump
+        RWF2  Timer: Draining -> Gone. after grace, evict WS, gone > Evict, S: Bump, Clear
         S  Bump: Steady. desired: 0
         """,
     )

@@ -25,7 +25,9 @@ def test_storms_find_an_engine_that(mutant: Mutant) -> None:
     with mutant.make():
         found = first_found(range(mutant.seed, mutant.seed + MORE))
     assert found is not None, "all storms pass although a rule is off"
-    assert found.rule == mutant.breaks, f"seed {found.seed}: {found.rule}: {found.text}"
+    assert found.rule in (mutant.breaks, mutant.or_breaks), (
+        f"seed {found.seed}: {found.rule}: {found.text}"
+    )
 
 
 def test_a_golden_trace_finds_a_pool_that_overlooks_who_waits_beside_a_free_slot() -> None:
