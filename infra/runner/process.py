@@ -34,7 +34,7 @@ async def run_runner(
     runner = Runner(
         actors,
         pool=pool,
-        key=key or entropy.new_id(),
+        key=key or f"k{entropy.new_id()}",
         slots=slots,
         connect=connector(endpoint),
         clock=SystemClock(),

@@ -145,7 +145,7 @@ class _Door:
         return Runner(
             self._actors,
             pool=_needed(headers, "pool"),
-            key=entropy.new_id(),
+            key=f"k{entropy.new_id()}",
             slots=int(slots),
             connect=connector(endpoint),
             clock=SystemClock(),

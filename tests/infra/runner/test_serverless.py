@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import count
 from typing import Any
 
 import httpx
@@ -14,10 +15,13 @@ from starlette.applications import Starlette
 
 from engine.allocation.frames import Events, Evicted, Hello, Stopped, encode
 from engine.errors import InvalidActor, Misconfigured
+from engine.layout import run_key
 from engine.stateful import StatefulActor
 from infra.local.http.server import listen, serve, url_of
 from infra.runner import serverless
+from infra.runner.process import run_runner
 from infra.runner.serverless import runner_app
+from infra.system import SystemEntropy
 from tests.infra.runner.actors import Counter
 from tests.infra.runner.gate import Gate, open_gate
 
@@ -85,6 +89,26 @@ def test_a_request_starts_a_runner_and_tells_its_name(
             # closing the request shuts it down, its actor saved and handed back
             await gate.until(lambda: not gate.sockets)
             assert gate.of(Events)[-1].events[-1].report == Stopped()
+
+    runner.run(scenario())
+
+
+def test_a_runner_made_up_its_name_so_that_every_server_takes_it(
+    runner: asyncio.Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = count()
+    monkeypatch.setattr(SystemEntropy, "new_id", lambda self: f"-{next(numbers)}")
+
+    async def scenario() -> None:
+        stop = asyncio.Event()
+        async with open_gate() as gate, served(runner_app(Counter, token="secret")) as client:
+            working = asyncio.create_task(run_runner([Counter], gate.url, "main", stop=stop))
+            async with client.stream("GET", "/start", headers=asked(gate.url)):
+                await gate.until(lambda: len(gate.of(Hello)) == 2)
+            stop.set()
+            await working
+            for hello in gate.of(Hello):
+                assert run_key(hello.key).run == hello.key
 
     runner.run(scenario())
 

@@ -22,7 +22,7 @@ from tests.scenarios.actors.stage import Server, serving
 ACTORS = 100
 CLIENTS = 20
 MOVE_EVERY_S = 2.0
-WORDS = ("--slots-per-runner", "60", "--max-runners", "3")
+WORDS = ("--slots-per-runner", "60", "--max-runners", "2")
 
 
 @dataclass

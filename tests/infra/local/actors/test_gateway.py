@@ -202,7 +202,7 @@ def test_when_the_server_stops_nobody_is_kept_waiting(tmp_path: Path) -> None:
         async with open_world(tmp_path) as world:
             asking = asyncio.create_task(world.client.get("/actors/pad/a"))
             opening = asyncio.create_task(world.socket("/actors/pad/b").__aenter__())
-            await world.step("actor", "Wake", count=2)
+            await world.begun(actors=2)
             await world.hosting.stop()
             answer = await asking
             assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
@@ -223,7 +223,7 @@ def test_who_hangs_up_is_not_waited_for(tmp_path: Path) -> None:
             async def receive() -> Message:
                 if messages:
                     return messages.pop()
-                await world.step("actor", "Wake")
+                await world.begun()
                 return {"type": "http.disconnect"}
 
             async def send(message: Message) -> None:

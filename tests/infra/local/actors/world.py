@@ -69,6 +69,13 @@ class World:
                 self.changed.clear()
                 await self.changed.wait()
 
+    async def begun(self, actors: int = 1) -> None:
+        """Until so many actors have been wanted: by a wake, or because they were made."""
+        async with asyncio.timeout(PATIENCE_S):
+            while len({step.key for step in self.steps if step.before == "Created"}) < actors:
+                self.changed.clear()
+                await self.changed.wait()
+
     def hear(self, line: str) -> None:
         self.said.append(line)
         self.changed.set()
