@@ -20,8 +20,15 @@ class Count:
 class Subject(StatefulActor[Count]):
     """Counts; sleeps when it is told to; and tells in which process it is."""
 
+    takes_s = 0.0
+    """How long it takes to fall asleep."""
+
+    async def on_sleep(self) -> None:
+        await asyncio.sleep(self.takes_s)
+
     async def on_request(self, request: Request) -> Any:
         if request.path == "/sleep":
+            self.takes_s = float(request.query.get("takes", 0))
             self.sleep()
             return "sleeping"
         if request.path == "/ping":
