@@ -81,7 +81,8 @@ async def sweep(
         else:
             looked_at, sent = looked_at + found[0], sent + found[1]
     try:
-        await platform.journal.expire(EXPIRED_AT_ONCE)
+        while await platform.journal.expire(EXPIRED_AT_ONCE) == EXPIRED_AT_ONCE:
+            pass
     except PlatformError as error:
         log.error("what has expired cannot be deleted: %s", error)
     return Swept(looked_at, sent, behind)

@@ -99,6 +99,8 @@ async def _read(client: httpx.AsyncClient, start: Start) -> str:
             return await _events(response)
     except httpx.ReadTimeout:
         return f"the endpoint has been silent for {SILENT_S:g} s"
+    except httpx.LocalProtocolError:  # its text would show a header, which may be a secret
+        return "the endpoint cannot be asked: a header's name or value cannot be sent"
     except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, ValueError) as error:
         what = "broke the answer off" if connected else "cannot be reached"
         return f"the endpoint {what}: {str(error) or type(error).__name__}"[:1000]

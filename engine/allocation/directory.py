@@ -371,14 +371,14 @@ def _lives(head: ServiceHead, session: str) -> bool:
 async def forget_runner(journal: Journal, runner: RunKey, state: RunnerState) -> None:
     """Delete what leads to a runner that is gone; once more is harmless.
 
-    Its key stays where another session has taken it.
+    Its key is left to expire, unless another session has taken it: deleted without a condition, it
+    could be that of the session which is just taking it.
     """
-    partition, item = board_partition(runner.tenant, state.pool), runner_key_item(state.key)
-    names = [ping_item(runner.run)]
-    taken = (await journal.items(partition, [item])).get(item)
-    if taken == runner.run.encode():
-        names.append(item)
-    await journal.remove(partition, names)
+    partition, body = board_partition(runner.tenant, state.pool), runner.run.encode()
+    key = Item(partition, runner_key_item(state.key), body, state.gone_at + PING_LASTS_MS)
+    with suppress(ItemConflict):
+        await journal.swap(key, body)
+    await journal.remove(partition, [ping_item(runner.run)])
     await journal.remove(runner.partition, [SOCKET_ITEM])
 
 

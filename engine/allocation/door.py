@@ -133,6 +133,13 @@ class RunnerDoor:
         known = Known(tenant, hello.pool, key.run)
         if remember is not None:
             await remember(known)
+        if not registered.created:
+            await self._mailer.signal(key, Connected(connection, epoch), f"connected:{epoch}")
+        if hello.connection:
+            began = RequestBegan(hello.connection, key.run)
+            id = f"began:{hello.connection}:{key.run}"
+            await self._mailer.signal(pool(hello.pool).key(tenant), began, id)
+        # last: a runner that was not welcomed says hello again
         welcome = frames.Welcome(
             key.run,
             registered.events,
@@ -141,12 +148,6 @@ class RunnerDoor:
             settings.stop_ms,
         )
         await self._post(connection, welcome)
-        if not registered.created:
-            await self._mailer.signal(key, Connected(connection, epoch), f"connected:{epoch}")
-        if hello.connection:
-            began = RequestBegan(hello.connection, key.run)
-            id = f"began:{hello.connection}:{key.run}"
-            await self._mailer.signal(pool(hello.pool).key(tenant), began, id)
         return known
 
     async def frame(self, connection: str, known: Known, text: str | bytes) -> None:

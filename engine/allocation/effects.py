@@ -45,7 +45,10 @@ class Effects:
         for debt in debts:
             queues.setdefault(_receiver(debt), []).append(debt)
         if len(queues) > 1:
-            await asyncio.gather(*(self._pay_one(key, head, queue) for queue in queues.values()))
+            paying = (self._pay_one(key, head, queue) for queue in queues.values())
+            for paid in await asyncio.gather(*paying, return_exceptions=True):
+                if paid is not None:
+                    raise paid
         elif queues:
             await self._pay_one(key, head, debts)
 

@@ -63,3 +63,9 @@ class ActorGone(GatewayError):
 
     def __init__(self, message: str) -> None:
         super().__init__(message, 0)
+
+
+class TooManySockets(GatewayError):
+    """As many users' WebSockets are open as the server takes."""
+
+    code = "actor.too_many_sockets"

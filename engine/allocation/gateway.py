@@ -115,13 +115,14 @@ class Gateway:
             return refusal(error)
 
     async def _answer(self, address: Address, request: HttpRequest) -> HttpResponse:
+        began = self._platform.clock.now()
         try:
-            return await self._tunnel.request(await self.actor(address), request)
+            return await self._tunnel.request(await self.actor(address), request, began)
         except ActorGone:
             if address.id:
                 raise
             # its key is free now: the request is for whoever has it next
-            return await self._tunnel.request(await self.actor(address), request)
+            return await self._tunnel.request(await self.actor(address), request, began)
 
     async def actor(self, address: Address, tenant: str = DEFAULT_TENANT) -> RunKey:
         """The actor at this address, made where it may be.

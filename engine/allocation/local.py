@@ -11,8 +11,12 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
+from engine.allocation.frames import SocketClose
 from engine.allocation.tunnel import FromActor
 from engine.layout import RunKey
+
+UNREAD = 1000
+TOO_SLOW = SocketClose("", 1013, "too many messages wait to be read")
 
 
 class LocalNews:
@@ -83,7 +87,12 @@ class LocalReply:
         self._frames: asyncio.Queue[FromActor] = asyncio.Queue()
 
     def put(self, frame: FromActor) -> None:
-        self._frames.put_nowait(frame)
+        """Of somebody who does not read, no more than `UNREAD` is kept: then it is closed."""
+        unread = self._frames.qsize()
+        if unread < UNREAD:
+            self._frames.put_nowait(frame)
+        elif unread == UNREAD:
+            self._frames.put_nowait(TOO_SLOW)
 
     async def next(self, timeout_s: float) -> FromActor | None:
         with suppress(asyncio.QueueEmpty):

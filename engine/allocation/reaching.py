@@ -31,7 +31,7 @@ from engine.allocation.mailing import Mailer
 from engine.allocation.parties import runner
 from engine.allocation.ports import Allocation, Watch
 from engine.allocation.signals import Wake
-from engine.allocation.viewing import error_words, why_not_ready
+from engine.allocation.viewing import why_in_public
 from engine.errors import Misconfigured
 from engine.layout import RunKey
 from engine.ports import Platform
@@ -87,13 +87,13 @@ class Reaching:
                     if wakes > settings.wakes:
                         raise ActorKeepsStopping(
                             f"actor '{key.run}' has stopped {wakes - 1} times before it could be "
-                            f"reached; {state.error or 'it does so by itself'}"
+                            "reached"
                         )
                 woken_at_rev, woken_at_stops = head.rev, state.stops
                 await self._mailer.signal(key, Wake(), f"wake:{head.rev}")
                 pause_ms = settings.poll_ms
             if now >= deadline:
-                raise await self._too_late(key, head)
+                raise self._too_late(key, head)
             await watch.wait(min(pause_ms, deadline - now) / 1000)
             pause_ms = min(2 * pause_ms, settings.poll_most_ms)
 
@@ -140,11 +140,11 @@ class Reaching:
         if until > deadline:
             pause_s = -(-(until - now) // 1000)
             raise ActorBackingOff(
-                f"actor '{key.run}' has failed {state.crashes} times in a row "
-                f"({error_words(state.error)}) and is started again in {pause_s} s",
+                f"actor '{key.run}' has failed {state.crashes} times in a row and is started again "
+                f"in {pause_s} s",
                 pause_s,
             )
 
-    async def _too_late(self, key: RunKey, head: ServiceHead) -> ActorNotReady:
-        why = await why_not_ready(self._directory, key, head, self._platform.clock.now())
+    def _too_late(self, key: RunKey, head: ServiceHead) -> ActorNotReady:
+        why = why_in_public(head)
         return ActorNotReady(f"actor '{key.run}' is not ready yet: {why}")

@@ -1,8 +1,9 @@
 """Carry a user's WebSocket to an actor, for a server that holds the user's connection itself.
 
 What must stay true
-- A WebSocket belongs to one stay of its actor on a runner: when the actor leaves, the WebSocket is
-  closed with 1001 (or 1012 where the runner was lost), and the user opens another, which wakes it.
+- A WebSocket belongs to one stay of its actor on a runner, and to one connection of that runner:
+  when either ends, the WebSocket is closed with 1001 (or 1012 where something may be lost), and the
+  user opens another, which wakes the actor.
 - Messages arrive in the order in which they were sent, in both directions.
 """
 
@@ -16,7 +17,7 @@ from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorNotRe
 from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.reaching import Place, Reaching
 from engine.allocation.tunnel import FromActor, Replies, Reply
-from engine.errors import Misconfigured
+from engine.errors import Misconfigured, PayloadTooLarge
 from engine.layout import RunKey
 from engine.ports import Platform
 
@@ -44,43 +45,51 @@ class Relay:
         self._reply = reply
         self._key = key
         self._sent = 0
+        self._got = 0
 
     async def send(self, text: str | None = None, data: bytes | None = None) -> None:
-        """Carry a message to the actor. Raises ConnectionGone where its runner is gone."""
+        """Carry a message to the actor.
+
+        Raises ConnectionGone where its runner has gone, or has another connection: what was on the
+        way may be lost. Raises PayloadTooLarge for what does not fit into a frame.
+        """
+        frame = frames.SocketMessage(self.id, self._sent + 1, text, data)
+        encoded = frames.encode(frame)
+        if len(encoded.encode()) > frames.FRAME_BYTES:
+            raise PayloadTooLarge(f"a message may have {frames.FRAME_BYTES:,} bytes as JSON")
         self._sent += 1
-        await self._post(frames.SocketMessage(self.id, self._sent, text, data))
+        await self._allocation.sockets.post(self.place.connection, encoded)
 
     async def next(self) -> frames.SocketMessage | frames.SocketClose:
         """The next message of the actor, or the end."""
         while True:
             frame = await self._reply.next(LOOK_S)
+            if frame is None and await self._has_gone():
+                frame = await self._reply.next(0) or LOST
+            if isinstance(frame, frames.SocketMessage):
+                if frame.index and frame.index <= self._got:
+                    continue  # sent again on another connection
+                if frame.index > self._got + 1:
+                    return LOST
+                self._got = frame.index
             if isinstance(frame, frames.SocketMessage | frames.SocketClose):
                 return frame
-            if frame is None and await self._reaching.has_left(self._key, self.place):
-                frame = await self._reply.next(0)
-                if isinstance(frame, frames.SocketMessage | frames.SocketClose):
-                    return frame
-                return LOST
+
+    async def _has_gone(self) -> bool:
+        if await self._reaching.has_left(self._key, self.place):
+            return True
+        return await self._reaching.reconnected(self.place) != self.place
 
     async def look(self) -> FromActor | None:
         """What has come by now, if anything: for a server that does not wait for messages here."""
         return await self._reply.next(0)
 
     async def close(self, code: int, reason: str = "") -> None:
-        """The user has closed it."""
+        """The user has closed it; told on the connection that the runner has now."""
+        now_at = await self._reaching.reconnected(self.place)
         with suppress(ConnectionGone):
-            await self._post(frames.SocketClose(self.id, code, reason))
-
-    async def _post(self, frame: frames.Frame) -> None:
-        text = frames.encode(frame)
-        try:
-            await self._allocation.sockets.post(self.place.connection, text)
-        except ConnectionGone:
-            now_at = await self._reaching.reconnected(self.place)
-            if now_at == self.place:
-                raise
-            self.place = now_at
-            await self._allocation.sockets.post(self.place.connection, text)
+            closing = frames.encode(frames.SocketClose(self.id, code, reason))
+            await self._allocation.sockets.post(now_at.connection, closing)
 
 
 class Relaying:

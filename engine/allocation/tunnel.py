@@ -85,12 +85,16 @@ class Tunnel:
         self._reaching = Reaching(platform)
         self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)
 
-    async def request(self, key: RunKey, request: HttpRequest) -> HttpResponse:
-        """The actor's answer. Raises GatewayError, ActorNotFound or PayloadTooLarge."""
+    async def request(
+        self, key: RunKey, request: HttpRequest, began: int | None = None
+    ) -> HttpResponse:
+        """The actor's answer. `began` is when the user's request came (ms since 1970), by default
+        now. Raises GatewayError, ActorNotFound or PayloadTooLarge.
+        """
         if len(request.body) > BODY_BYTES:
             raise PayloadTooLarge(f"a request may have a body of {BODY_BYTES:,} bytes")
         settings = self._allocation.settings
-        began = self._platform.clock.now()
+        began = self._platform.clock.now() if began is None else began
         ready_by, deadline = began + settings.ready_ms, began + settings.request_ms
         left: Place | None = None
         for attempt in range(settings.tries):

@@ -282,6 +282,24 @@ def error_words(error: str) -> str:
     return f"it has crashed: {text}" if kind == CRASHED else error
 
 
+def why_in_public(head: ServiceHead) -> str:
+    """What an actor waits for, for anybody to read: nothing that its code, its runner or the
+    endpoint of its pool has said."""
+    return _IN_PUBLIC.get(type(head.state.phase), "try again")
+
+
+_IN_PUBLIC: dict[type, str] = {
+    Created: "it waits for a free slot",
+    Pending: "it waits for a free slot",
+    Starting: "it is being started",
+    SleepIntent: "it is still stopping",
+    GoingAway: "it is still leaving its runner",
+    StopIntent: "it is being destroyed",
+    Backoff: "it has failed, and is started again after a pause",
+    Running: "its runner cannot be reached",
+}
+
+
 async def why_not_ready(directory: Directory, key: RunKey, head: ServiceHead, now: int) -> str:
     """What an actor waits for that cannot be reached, in a sentence."""
     state = head.state

@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections import OrderedDict
+from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from engine.allocation.frames import Refused
+from engine.allocation.frames import Refused, ResponseChunk, ResponseStart
 from engine.errors import InvalidValue
 from engine.ports import Clock
 from engine.stateful.actor import StatefulActor
@@ -31,6 +32,10 @@ log = logging.getLogger("tidestep")
 
 NOT_HERE, STOPPING, FAILED = "not_here", "stopping", "failed"
 """Why a request is refused: `engine.allocation.frames.Refused`."""
+
+KEPT_BYTES = 256 << 10
+KEPT_ANSWERS = 8
+"""Of one actor: enough for what was on its way when a connection broke."""
 
 Spawn = Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]]
 
@@ -61,6 +66,9 @@ class Answering:
         self._changed = changed
         self._owed: dict[str, asyncio.Task[None]] = {}
         self._begun: set[str] = set()
+        self._answers: OrderedDict[str, Sequence[ResponseStart | ResponseChunk]] = OrderedDict()
+        """The newest answers, bounded in number and size: they may be asked for again."""
+        self._kept_bytes = 0
 
     @property
     def busy(self) -> bool:
@@ -69,6 +77,10 @@ class Answering:
     def take(self, id: str, request: Request) -> None:
         """Answer it in its turn, as `id`; what is being answered already is not begun again."""
         if id in self._owed:
+            return
+        if id in self._answers:  # our connection has changed: what went out on the old may be lost
+            for frame in self._answers[id]:
+                self._line.put(frame)
             return
         task = self._spawn(self._serve(id, request))
         self._owed[id] = task
@@ -121,16 +133,24 @@ class Answering:
             return failure(error)
 
     async def _reply(self, id: str, response: Response) -> None:
-        frames = answer_frames(id, response)
         try:
-            left = self._line.put(next(frames))
+            frames = list(answer_frames(id, response))
+            left = self._line.put(frames[0])
         except InvalidValue as error:  # its headers are too long
             log.exception("actor '%s': an answer cannot be sent", self._definition.name)
-            left = self._line.put(next(answer_frames(id, failure(error))))
-        else:
-            for frame in frames:
-                left = self._line.put(frame)
+            frames = list(answer_frames(id, failure(error)))
+            left = self._line.put(frames[0])
+        for frame in frames[1:]:
+            left = self._line.put(frame)
+        self._keep_answer(id, frames)
         await left
+
+    def _keep_answer(self, id: str, frames: Sequence[ResponseStart | ResponseChunk]) -> None:
+        self._answers[id] = frames
+        self._kept_bytes += _size(frames)
+        while self._kept_bytes > KEPT_BYTES or len(self._answers) > KEPT_ANSWERS:
+            _, oldest = self._answers.popitem(last=False)
+            self._kept_bytes -= _size(oldest)
 
     def _refuse(self, request: str, code: str, message: str = "") -> None:
         task = self._forget(request)
@@ -152,3 +172,7 @@ class Answering:
 
     def _label(self, request: Request) -> str:
         return f"actor '{self._definition.name}': {request!r}"
+
+
+def _size(frames: Sequence[ResponseStart | ResponseChunk]) -> int:
+    return sum(len(frame.body) for frame in frames)

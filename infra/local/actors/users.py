@@ -16,11 +16,12 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from engine.allocation import frames
+from engine.allocation.errors import TooManySockets
 from engine.allocation.gateway import Gateway, parse_address, passed_on, refusal
 from engine.allocation.ports import ConnectionGone
 from engine.allocation.relaying import LOST, Relay, Relaying
 from engine.allocation.tunnel import HttpResponse
-from engine.errors import PlatformError, TidestepError
+from engine.errors import PayloadTooLarge, PlatformError, TidestepError
 from engine.ports import Entropy
 from engine.stateful.sockets import MESSAGE_BYTES
 from engine.stateful.tasks import first_of
@@ -36,6 +37,10 @@ EXTENSION = "websocket.http.response"
 log = logging.getLogger("tidestep")
 
 
+MOST_SOCKETS = 500
+"""Far below the server's connections, which they count among: requests must find room."""
+
+
 class SocketEndpoint:
     """An ASGI application for users' WebSockets."""
 
@@ -46,9 +51,20 @@ class SocketEndpoint:
         self._relaying = relaying
         self._entropy = entropy
         self._stopped = stopped
+        self._open = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
+        if self._open >= MOST_SOCKETS:
+            await _refuse(socket, refusal(TooManySockets("too many WebSockets are open")))
+            return
+        self._open += 1
+        try:
+            await self._served(scope, socket)
+        finally:
+            self._open -= 1
+
+    async def _served(self, scope: Scope, socket: WebSocket) -> None:
         try:
             await unless(self._stopped.wait(), self._serve(scope, socket))
         except BrokenOff:
@@ -114,6 +130,8 @@ async def _to_actor(socket: WebSocket, relay: Relay) -> NoReturn:
             await (relay.send(data=data) if text is None else relay.send(text))
         except ConnectionGone:
             raise _ActorClosed(LOST) from None
+        except PayloadTooLarge as error:
+            raise _UserClosed(TOO_BIG, str(error)) from None
 
 
 async def _to_user(socket: WebSocket, relay: Relay) -> NoReturn:

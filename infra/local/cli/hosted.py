@@ -64,7 +64,7 @@ async def host(how: Hosted, *, verbose: bool) -> int:
                 interrupts.stop,
                 version=how.version,
                 connection=connection,
-                token=os.environ.get(TOKEN_VARIABLE, ""),
+                token=os.environ.get(TOKEN_VARIABLE, "").strip(),
             )
         )
         if connection:

@@ -62,7 +62,7 @@ class Stage:
         self.served: Mapping[str, Served] = {
             name: Served(how.pool, how.crash) for name in load_stateful(how.paths)
         }
-        token = os.environ.get(TOKEN_VARIABLE) or secrets.token_urlsafe(24)
+        token = os.environ.get(TOKEN_VARIABLE, "").strip() or secrets.token_urlsafe(24)
         self.hosting = Hosting(
             Reach(url, token),
             os.environ,

@@ -53,7 +53,7 @@ def test_without_a_runner_a_request_is_told_in_time_what_it_waits_for() -> None:
     async def script() -> None:
         key = await host.actor()
         began = host.clock.now()
-        with pytest.raises(errors.ActorNotReady, match="the pool starts none itself"):
+        with pytest.raises(errors.ActorNotReady, match="it waits for a free slot"):
             await host.get(key)
         assert host.clock.now() - began == 25_000
 

@@ -7,6 +7,9 @@ import asyncio
 import pytest
 
 from engine.allocation import errors, frames
+from engine.allocation.ports import ConnectionGone
+from engine.allocation.relaying import LOST
+from engine.errors import PayloadTooLarge
 from tests.engine.allocation.host import Host, Socket, hello, parrot, play
 
 
@@ -34,7 +37,7 @@ def test_messages_go_there_and_back_in_order() -> None:
     play(host, script)
 
 
-def test_a_websocket_goes_on_when_its_runner_opens_another_connection() -> None:
+def test_a_websocket_ends_with_its_runners_connection_for_something_may_be_lost() -> None:
     host = Host(hello)
 
     async def script() -> None:
@@ -42,8 +45,42 @@ def test_a_websocket_goes_on_when_its_runner_opens_another_connection() -> None:
         async with host.relaying.open(await host.actor(), "s", "/", []) as relay:
             host.wires.closed.add("c1")
             await host.connect(connection="c2")
-            await relay.send("still here")
-            assert await relay.next() == frames.SocketMessage("s.0", 1, "still here")
+            with pytest.raises(ConnectionGone):
+                await relay.send("still here?")
+            assert await relay.next() == LOST
+            await relay.close(1001)
+        (closed,) = host.wires.to("c2", frames.SocketClose)  # or the actor would stay awake for it
+        assert closed.socket == "s.0"
+
+    play(host, script)
+
+
+def test_a_gap_in_the_actors_messages_ends_the_websocket_and_a_second_one_is_dropped() -> None:
+    host = Host(hello)
+
+    async def script() -> None:
+        await host.connect()
+        async with host.relaying.open(await host.actor(), "s", "/", []) as relay:
+            first = frames.SocketMessage("s.0", 1, "one")
+            for frame in (first, first, frames.SocketMessage("s.0", 3, "three")):
+                await host.say(frame)
+            assert [await relay.next(), await relay.next()] == [first, LOST]
+
+    play(host, script)
+
+
+def test_a_message_that_does_not_fit_into_a_frame_is_refused_before_it_breaks_the_connection() -> (
+    None
+):
+    host = Host(hello)
+
+    async def script() -> None:
+        await host.connect()
+        async with host.relaying.open(await host.actor(), "s", "/", []) as relay:
+            with pytest.raises(PayloadTooLarge):
+                await relay.send("\x01" * 40_000)
+            await relay.send("short")
+            assert await relay.next() == frames.SocketMessage("s.0", 1, "short")
 
     play(host, script)
 

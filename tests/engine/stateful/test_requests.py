@@ -298,6 +298,17 @@ def test_a_request_that_comes_again_while_it_runs_runs_once() -> None:
     play(scenario, Counter)
 
 
+def test_a_request_that_comes_again_after_its_answer_is_answered_as_before() -> None:
+    async def scenario(peer: Peer, runner: Runner) -> None:
+        peer.start()
+        first = await peer.reply(peer.ask("/", id="same"))
+        peer.frames.clear()
+        assert await peer.reply(peer.ask("/", id="same")) == first
+        assert await peer.answered("/look") == {"count": 1}
+
+    play(scenario, Counter)
+
+
 def test_a_request_keeps_its_id_however_often_it_is_sent() -> None:
     @stateful_actor
     class Idempotent(StatefulActor[None]):

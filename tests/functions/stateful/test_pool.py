@@ -146,7 +146,9 @@ def test_what_is_wrong_with_the_endpoint_is_seen_at_the_pool(
     invocations.join()
     world.settle()
     assert pool_state().error == "the endpoint answered 404: no such thing"
-    assert "404" in world.get("/actors/counter/main/").body
+    told = world.get("/actors/counter/main/").body
+    assert "it waits for a free slot" in told
+    assert "404" not in told  # that is for operators, not for whoever asks
 
 
 def test_the_invocations_time_is_over_before_lambda_ends_it(

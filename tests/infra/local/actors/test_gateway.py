@@ -122,7 +122,7 @@ def test_without_a_runner_a_request_is_told_what_the_actor_waits_for(tmp_path: P
         assert answer.status_code == 503
         assert answer.headers["x-tidestep-error"] == "actor.ready_timeout"
         assert int(answer.headers["retry-after"]) > 0
-        assert "start a runner" in answer.json()["error"]["message"]
+        assert "it waits for a free slot" in answer.json()["error"]["message"]
 
     play(tmp_path, script, with_runner=False)
 
