@@ -41,7 +41,8 @@ from engine.layout import DEFAULT_TENANT, RunKey, run_key
 from engine.ports import Commit, Item, ItemConflict, Journal, Platform, RevisionConflict, Swap
 from engine.timing import API_LOOK_MS
 
-KEY_BYTES = 1024
+KEY_BYTES = 256
+"""A runner's head may hold as many keys as the runner has slots."""
 INPUT_BYTES = 96 << 10
 SLOTS = 1000
 PING_LASTS_MS = 3_600_000

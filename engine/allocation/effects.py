@@ -24,6 +24,7 @@ from engine.allocation.pool_state import PoolState
 from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.rules import Clear, Evict, HangUp, Post, Request, Tell
 from engine.allocation.runner_state import RunnerState
+from engine.allocation.runner_table import posted
 from engine.allocation.signals import Disconnected
 from engine.layout import RunKey
 from engine.ports import Journal
@@ -65,7 +66,8 @@ class Effects:
             to = effect.to.key(key.tenant)
             await self._mailer.signal(to, effect.signal, id, sender, debt.sequence)
         elif isinstance(effect, Post):
-            await self._post(key, effect)
+            if isinstance(head.state, RunnerState):
+                await self._post(key, effect, posted(head.state, effect))
         elif isinstance(effect, Evict):
             try:
                 evicted = frames.encode(frames.Evicted(effect.reason))
@@ -85,9 +87,10 @@ class Effects:
             else:
                 await clear(self._journal, key)
 
-    async def _post(self, key: RunKey, effect: Post) -> None:
+    async def _post(self, key: RunKey, effect: Post, texts: Sequence[str]) -> None:
         try:
-            await self._allocation.sockets.post(effect.connection, effect.text)
+            for text in texts:
+                await self._allocation.sockets.post(effect.connection, text)
         except ConnectionGone:
             log.info("%s: its connection is closed", party_of(key))
             gone = Disconnected(effect.connection)

@@ -55,10 +55,12 @@ class Tell(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Send a frame over the runner's connection."""
+    """Send the runner's commands over its connection: the `newest` of those that it may not have,
+    all of them where that is 0. What they say is in the state alone, which must fit into an item.
+    """
 
     connection: str
-    text: str
+    newest: int = 0
 
 
 class Evict(msgspec.Struct, frozen=True, array_like=True, tag=True):

@@ -123,9 +123,8 @@ def _reconnected(
     effects: list[Effect] = []
     if state.connection:
         effects.append(Evict(state.connection, "another connection has taken its place"))
-    for first in range(0, len(state.unheard), REPLAYED):
-        unheard = frames.Commands(state.unheard[first : first + REPLAYED])
-        effects.append(Post(signal.connection, frames.encode(unheard)))
+    if state.unheard:
+        effects.append(Post(signal.connection))
     after = replace(state, connection=signal.connection, epoch=signal.epoch)
     return after, tuple(effects)
 
@@ -244,8 +243,14 @@ def _command(state: RunnerState, order: frames.StartActor | frames.StopActor, na
     if not state.connection:
         return Step(after, (f"keep {name}",))
     # all of them: where two processes post at once, the later may be the first to come
-    text = frames.encode(frames.Commands(after.unheard[-POSTED:]))
-    return Step(after, (f"proxy {name}",), (Post(state.connection, text),))
+    return Step(after, (f"proxy {name}",), (Post(state.connection, POSTED),))
+
+
+def posted(state: RunnerState, post: Post) -> list[str]:
+    """The frames that a post stands for, each of a size that a connection takes."""
+    unheard = state.unheard[-post.newest :] if post.newest else state.unheard
+    chunks = [unheard[at : at + REPLAYED] for at in range(0, len(unheard), REPLAYED)]
+    return [frames.encode(frames.Commands(chunk)) for chunk in chunks]
 
 
 def _too_late(state: RunnerState, signal: signals.Start, scene: Scene) -> Decided:

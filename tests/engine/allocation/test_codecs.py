@@ -157,7 +157,7 @@ def test_a_mutilated_signal_is_corrupt(body: bytes) -> None:
 
 EFFECTS: tuple[Effect, ...] = (
     Tell(runner("n1"), signals.Stop("a1", 2, False)),
-    Post("c1", "{}"),
+    Post("c1", 3),
     Evict("c1", "why"),
     HangUp("c1"),
     Request("q1"),

@@ -25,7 +25,8 @@ def test_who_posts_into_a_closed_connection_tells_the_runner(yard: Yard) -> None
     runner = yard.connect().key
     yard.work()
     yard.wires.closed.add("c1")
-    pay(yard, runner, Post("c1", frames.encode(frames.Pong())))
+    mailer = Mailer(yard.journal, yard.clock, yard.entropy)
+    yard.do(mailer.signal(runner, signals.Start("a1", 1, "counter", (), 0, 0), "start"))
     yard.work()
     assert yard.phase(runner) == "Away"
 

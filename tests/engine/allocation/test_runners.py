@@ -10,6 +10,7 @@ from engine.allocation.frames import Command, Commands, StartActor, StopActor
 from engine.allocation.rules import Evict, HangUp, Post, Step
 from engine.allocation.runner_state import Away, Connected, Draining, Gone, Phase, RunnerState
 from engine.allocation.runner_table import HANDED_OUT, REPLAYED, decide
+from engine.allocation.runner_table import posted as texts_of
 from tests.engine.allocation.scenes import (
     NOW,
     SETTINGS,
@@ -36,7 +37,8 @@ TWO = (Command(1, StopActor("a1", 2)), Command(2, StopActor("a2", 2)))
 
 
 def posted(step: Step[RunnerState]) -> list[frames.Frame]:
-    return [frames.to_runner(each.text) for each in step.effects if isinstance(each, Post)]
+    posts = [each for each in step.effects if isinstance(each, Post)]
+    return [frames.to_runner(text) for each in posts for text in texts_of(step.state, each)]
 
 
 def entry_after(step: Step[RunnerState]) -> Entry:
@@ -176,7 +178,8 @@ def test_many_commands_are_sent_again_in_frames_that_a_connection_takes() -> Non
     sent = posted(step)
     assert [len(each.commands) for each in sent if isinstance(each, Commands)] == [50, 50, 20]
     assert REPLAYED == 50
-    assert all(len(each.text) < frames.FRAME_BYTES for each in step.effects[:3])  # type: ignore[union-attr]
+    texts = texts_of(step.state, Post("c2"))
+    assert all(len(text) < frames.FRAME_BYTES for text in texts)
 
 
 def test_what_the_runner_has_heard_is_not_sent_again() -> None:

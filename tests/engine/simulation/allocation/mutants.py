@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -21,12 +21,19 @@ from msgspec.structs import replace
 import engine.allocation.actor_moves
 import engine.allocation.board
 import engine.allocation.inbox
-from engine.allocation import actor_moves, actor_table, board, frames, pool_table, runner_table
+from engine.allocation import (
+    actor_moves,
+    actor_table,
+    board,
+    effects,
+    frames,
+    pool_table,
+    runner_table,
+)
 from engine.allocation.actor_state import ActorState, GoingAway, Running, SleepIntent
 from engine.allocation.config import CrashPolicy
-from engine.allocation.effects import Effects
 from engine.allocation.keyvalue import KEY_PREFIX, STATE_ITEM, KeyValue
-from engine.allocation.rules import Rule, Table, decided
+from engine.allocation.rules import Post, Rule, Table, decided
 from engine.allocation.runner_state import RunnerState
 from engine.allocation.stepping import Services
 from engine.layout import RunKey
@@ -196,13 +203,13 @@ def sleeps_although_a_wake_was_deferred() -> AbstractContextManager[Any]:
 
 def replays_no_command() -> AbstractContextManager[Any]:
     """Neither after a reconnect nor beside the next one."""
-    original = runner_table._command
 
-    def changed(state: RunnerState, order: Any, name: str) -> Any:
-        step = original(replace(state, unheard=()), order, name)
-        return replace(step, state=replace(step.state, unheard=()))
+    def changed(state: RunnerState, post: Post) -> list[str]:
+        if not post.newest:
+            return []
+        return runner_table.posted(state, Post(post.connection, 1))
 
-    return patch.object(runner_table, "_command", changed)
+    return patch.object(effects, "posted", changed)
 
 
 def leaves_who_is_gone_in_the_index() -> AbstractContextManager[Any]:
@@ -229,17 +236,6 @@ def never_scales_down() -> AbstractContextManager[Any]:
         return pool_table._timed(state, scene, effects, said)
 
     return patch.object(pool_table, "_fewer", changed)
-
-
-def pays_nothing_twice() -> AbstractContextManager[Any]:
-    """What could not be paid at once is given up."""
-    original = Effects.pay
-
-    async def changed(self: Effects, *what: Any) -> None:
-        with suppress(Exception):
-            await original(self, *what)
-
-    return patch.object(Effects, "pay", changed)
 
 
 MUTANTS: Sequence[Mutant] = (
@@ -273,7 +269,7 @@ MUTANTS: Sequence[Mutant] = (
     Mutant(
         "forgets a deferred wake", sleeps_although_a_wake_was_deferred, 0, "a deferred wake is kept"
     ),
-    Mutant("replays no command", replays_no_command, 1, "no command is lost"),
+    Mutant("replays no command", replays_no_command, 2, "no command is lost"),
     Mutant(
         "leaves who is gone in the index",
         leaves_who_is_gone_in_the_index,
@@ -287,7 +283,6 @@ MUTANTS: Sequence[Mutant] = (
         "served in the end",
     ),
     Mutant("never scales down", never_scales_down, 1, "scaled to zero"),
-    Mutant("gives up what it could not pay", pays_nothing_twice, 10, "served in the end"),
 )
 
 
