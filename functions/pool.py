@@ -34,7 +34,7 @@ class PoolRequest(msgspec.Struct, frozen=True):
 
 @cache
 def holder() -> Holder:
-    token = os.environ.get("TIDESTEP_RUNNER_TOKEN", "").strip().strip()
+    token = os.environ.get("TIDESTEP_RUNNER_TOKEN", "").strip()
     return Holder(platform(), os.environ[WEBSOCKET_URL].strip(), token)
 
 

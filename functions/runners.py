@@ -31,7 +31,7 @@ copy_config_to_registered_loggers(logger, include={"tidestep"}, log_level=loggin
 @cache
 def detached() -> Detached:
     ports()
-    token = os.environ.get("TIDESTEP_RUNNER_TOKEN", "")
+    token = os.environ.get("TIDESTEP_RUNNER_TOKEN", "").strip()
     return Detached(platform(), replies(), replies(), token)
 
 
