@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from engine.errors import Misconfigured
 from engine.events import Event
 from engine.layout import RUN_KIND, RunKey, WaitAddress
 from engine.settle import FRONTIER_LIMIT
@@ -407,3 +408,9 @@ class Platform:
     env: Mapping[str, str] = field(default_factory=dict)
     """The environment variables that the operator lists for expressions."""
     limits: Limits = field(default_factory=Limits)
+
+    def allocation_to(self, purpose: str) -> Allocation:
+        """Raises Misconfigured where there is none: the process cannot do `purpose`."""
+        if self.allocation is None:
+            raise Misconfigured(f"this process cannot {purpose}: it has no `allocation`")
+        return self.allocation

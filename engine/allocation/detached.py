@@ -33,11 +33,11 @@ from engine.allocation.directory import Directory
 from engine.allocation.door import Answers, Known, RunnerDoor
 from engine.allocation.errors import ActorFailed
 from engine.allocation.parties import Kind, party_key
-from engine.allocation.ports import Allocation, ConnectionGone
+from engine.allocation.ports import ConnectionGone
 from engine.allocation.reaching import Place, Reaching
 from engine.allocation.relaying import Relaying
 from engine.allocation.tunnel import FromActor, Replies
-from engine.errors import Misconfigured, PlatformError
+from engine.errors import PlatformError
 from engine.layout import DEFAULT_TENANT, RunKey
 from engine.ports import Item, Platform
 
@@ -90,9 +90,7 @@ class Detached:
         self, platform: Platform, replies: Replies, answers: Answers, token: str = ""
     ) -> None:
         """`answers` takes what somebody waits for in `replies`, `token` is asked of runners."""
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot serve WebSockets: it has no `allocation`")
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("serve WebSockets")
         self._platform = platform
         self._journal = platform.journal
         self._answers = answers

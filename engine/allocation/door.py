@@ -25,7 +25,7 @@ from engine.allocation.directory import Directory
 from engine.allocation.keyvalue import WRITE_BYTES, KeyValue
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import Kind, party_key, pool, runner
-from engine.allocation.ports import Allocation, ConnectionGone
+from engine.allocation.ports import ConnectionGone
 from engine.allocation.signals import (
     CheckQueue,
     Connected,
@@ -34,7 +34,7 @@ from engine.allocation.signals import (
     RequestBegan,
     StopRunner,
 )
-from engine.errors import CallerError, Misconfigured
+from engine.errors import CallerError
 from engine.layout import DEFAULT_TENANT, RunKey
 from engine.ports import Platform
 
@@ -77,9 +77,7 @@ class RunnerDoor:
 
     def __init__(self, platform: Platform, answers: Answers, token: str = "") -> None:
         """With a `token`, runners that do not know it are sent away."""
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot serve runners: it has no `allocation`")
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("serve runners")
         self._platform = platform
         self._answers = answers
         self._token = token

@@ -29,10 +29,9 @@ from engine.allocation.errors import ActorBackingOff, ActorGone, ActorKeepsStopp
 from engine.allocation.head import ServiceHead
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import runner
-from engine.allocation.ports import Allocation, Watch
+from engine.allocation.ports import Watch
 from engine.allocation.signals import Wake
 from engine.allocation.viewing import why_in_public
-from engine.errors import Misconfigured
 from engine.layout import RunKey
 from engine.ports import Platform
 
@@ -50,9 +49,7 @@ class Reaching:
     """Finds, wakes and watches actors of one platform."""
 
     def __init__(self, platform: Platform) -> None:
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot reach actors: it has no `allocation`")
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("reach actors")
         self._platform = platform
         self._directory = Directory(platform)
         self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)

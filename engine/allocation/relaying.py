@@ -17,7 +17,7 @@ from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorNotRe
 from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.reaching import Place, Reaching
 from engine.allocation.tunnel import FromActor, Replies, Reply
-from engine.errors import Misconfigured, PayloadTooLarge
+from engine.errors import PayloadTooLarge
 from engine.layout import RunKey
 from engine.ports import Platform
 
@@ -96,9 +96,7 @@ class Relaying:
     """Opens WebSockets to the actors of one platform."""
 
     def __init__(self, platform: Platform, replies: Replies) -> None:
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot reach actors: it has no `allocation`")
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("reach actors")
         self._platform = platform
         self._replies = replies
         self._reaching = Reaching(platform)

@@ -47,11 +47,11 @@ from engine.allocation.head import (
 from engine.allocation.inbox import Taken, take
 from engine.allocation.mailing import Mailer, again
 from engine.allocation.pool_state import PoolState
-from engine.allocation.ports import Allocation, Stepped
+from engine.allocation.ports import Stepped
 from engine.allocation.rules import Effect, Reads, Scene, Step, Tell, reads
 from engine.allocation.runner_state import STOPPED, RunnerState
 from engine.allocation.signals import Happened, Reported, Signal, Timer
-from engine.errors import Corrupt, Misconfigured
+from engine.errors import Corrupt
 from engine.layout import RunKey
 from engine.messages import Message
 from engine.ports import Commit, Delivery, ItemConflict, Platform, RevisionConflict, Send, Swap
@@ -84,15 +84,13 @@ class _Coming(msgspec.Struct, frozen=True):
 
 
 class Services:
-    """Steps service runs on one platform; keeps nothing between two deliveries."""
+    """Steps service runs on one platform; what it keeps in between only saves work."""
 
     def __init__(self, platform: Platform) -> None:
         """Raises Misconfigured where the process has no way to reach runners."""
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot step actors: it has no `allocation`")
         self._platform = platform
         self._journal = platform.journal
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("step actors")
         self._mailer = Mailer(platform.journal, platform.clock, platform.entropy)
         self._effects = Effects(platform.journal, self._mailer, self._allocation)
         self._turns: WeakValueDictionary[object, asyncio.Lock] = WeakValueDictionary()
@@ -107,7 +105,7 @@ class Services:
 
         Raises PlatformError, and leaves the delivery unacknowledged.
         """
-        key = RunKey(message.tenant, message.run, message.kind)
+        key = message.key
         turn = self._turn(key)
         self._waiting[key] += 1
         try:

@@ -20,10 +20,10 @@ from engine.allocation import frames
 from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorTooSlow, GatewayError
 from engine.allocation.frames import CHUNK_BYTES, Headers
 from engine.allocation.mailing import Mailer
-from engine.allocation.ports import Allocation, ConnectionGone
+from engine.allocation.ports import ConnectionGone
 from engine.allocation.reaching import Place, Reaching
 from engine.allocation.signals import Disconnected
-from engine.errors import Misconfigured, PayloadTooLarge
+from engine.errors import PayloadTooLarge
 from engine.layout import RunKey
 from engine.ports import Platform
 
@@ -77,9 +77,7 @@ class Tunnel:
     """Carries requests to the actors of one platform."""
 
     def __init__(self, platform: Platform, replies: Replies) -> None:
-        if platform.allocation is None:
-            raise Misconfigured("this process cannot reach actors: it has no `allocation`")
-        self._allocation: Allocation = platform.allocation
+        self._allocation = platform.allocation_to("reach actors")
         self._platform = platform
         self._replies = replies
         self._reaching = Reaching(platform)
