@@ -22,6 +22,7 @@ import msgspec
 from engine.allocation import frames
 from engine.allocation.actor_moves import Owner
 from engine.allocation.directory import Directory
+from engine.allocation.holding import report_gone
 from engine.allocation.keyvalue import WRITE_BYTES, KeyValue
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import Kind, party_key, pool, runner
@@ -29,7 +30,6 @@ from engine.allocation.ports import ConnectionGone
 from engine.allocation.signals import (
     CheckQueue,
     Connected,
-    Disconnected,
     Happened,
     RequestBegan,
     StopRunner,
@@ -174,7 +174,7 @@ class RunnerDoor:
 
     async def closed(self, connection: str, known: Known) -> None:
         """The connection is closed: its runner may come back on another."""
-        await self._mailer.signal(_key(known), Disconnected(connection), f"gone:{connection}")
+        await report_gone(self._mailer, _key(known), connection)
 
     async def _events(self, connection: str, known: Known, frame: frames.Events) -> None:
         key = _key(known)

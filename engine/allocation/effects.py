@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from engine.allocation import frames
 from engine.allocation.directory import forget_runner
 from engine.allocation.head import Debt, ServiceHead
+from engine.allocation.holding import report_gone
 from engine.allocation.keyvalue import clear
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import party_of
@@ -25,7 +26,6 @@ from engine.allocation.ports import Allocation, ConnectionGone
 from engine.allocation.rules import Clear, Evict, HangUp, Post, Request, Tell
 from engine.allocation.runner_state import RunnerState
 from engine.allocation.runner_table import posted
-from engine.allocation.signals import Disconnected
 from engine.layout import RunKey
 from engine.ports import Journal
 
@@ -93,8 +93,7 @@ class Effects:
                 await self._allocation.sockets.post(effect.connection, text)
         except ConnectionGone:
             log.info("%s: its connection is closed", party_of(key))
-            gone = Disconnected(effect.connection)
-            await self._mailer.signal(key, gone, f"gone:{effect.connection}")
+            await report_gone(self._mailer, key, effect.connection)
 
 
 def _receiver(debt: Debt) -> object:

@@ -25,6 +25,7 @@ from engine.allocation.board import Board
 from engine.allocation.board_reading import read_board
 from engine.allocation.directory import ActorNotFound, Directory
 from engine.allocation.head import ServiceHead
+from engine.allocation.holding import report_end, report_gone
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import Kind, party_key, runner
 from engine.allocation.pool_state import PoolState
@@ -33,8 +34,6 @@ from engine.allocation.runner_state import Gone, RunnerState
 from engine.allocation.signals import (
     Configure,
     Destroy,
-    Disconnected,
-    RequestEnded,
     Sleep,
     StopRunner,
     Wake,
@@ -162,8 +161,7 @@ class Operator:
             for id in board.entries:
                 await self._disconnected(runner(id).key(tenant))
             for held in head.state.requests:
-                ended = RequestEnded(held.id)
-                await self._mailer.signal(row.key, ended, f"ended:{held.id}")
+                await report_end(self._mailer, tenant, row.key.run, held.id)
             if head.state.requests:  # nothing was wrong with them: what failed before is forgotten
                 anew = f"configure:{self._platform.entropy.new_id()}"
                 await self._mailer.signal(row.key, Configure(head.state.config), anew)
@@ -171,8 +169,7 @@ class Operator:
     async def _disconnected(self, key: RunKey) -> None:
         connection = await self._directory.connection(key)
         if connection is not None:
-            gone = Disconnected(connection.id)
-            await self._mailer.signal(key, gone, f"gone:{connection.id}")
+            await report_gone(self._mailer, key, connection.id)
 
     async def _board(self, pool: RunKey) -> Board:
         return await read_board(self._journal, pool.tenant, pool.run, Reads.INDEX, "", None)

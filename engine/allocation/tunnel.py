@@ -19,10 +19,10 @@ import msgspec
 from engine.allocation import frames
 from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorTooSlow, GatewayError
 from engine.allocation.frames import CHUNK_BYTES, Headers
+from engine.allocation.holding import report_gone
 from engine.allocation.mailing import Mailer
 from engine.allocation.ports import ConnectionGone
 from engine.allocation.reaching import Place, Reaching
-from engine.allocation.signals import Disconnected
 from engine.errors import PayloadTooLarge
 from engine.layout import RunKey
 from engine.ports import Platform
@@ -114,7 +114,8 @@ class Tunnel:
             try:
                 await self._send(key, place, request, name, deadline)
             except ConnectionGone:
-                await self._say_gone(place)
+                # API Gateway need not have said so
+                await report_gone(self._mailer, place.runner, place.connection)
                 return None
             first = await self._first(key, place, request, reply, name, deadline)
             if first is None:
@@ -219,11 +220,6 @@ class Tunnel:
 
     async def _post(self, place: Place, frame: frames.Frame) -> None:
         await self._allocation.sockets.post(place.connection, frames.encode(frame))
-
-    async def _say_gone(self, place: Place) -> None:
-        """API Gateway need not have said so: the runner leaves the index at once."""
-        gone = Disconnected(place.connection)
-        await self._mailer.signal(place.runner, gone, f"gone:{place.connection}")
 
 
 def chunks(body: bytes) -> Sequence[bytes]:

@@ -25,12 +25,13 @@ from engine.allocation import frames
 from engine.allocation.config import CrashPolicy, PoolConfig
 from engine.allocation.directory import Directory
 from engine.allocation.door import Known, RunnerDoor
+from engine.allocation.holding import report_end
 from engine.allocation.local import LocalNews, LocalReplies
 from engine.allocation.mailing import Mailer
-from engine.allocation.parties import Kind, party_key, pool
+from engine.allocation.parties import Kind, party_key
 from engine.allocation.ports import Allocation, ConnectionGone, Stepped
 from engine.allocation.settings import DEFAULTS, AllocationSettings
-from engine.allocation.signals import RequestEnded, Signal, Sleep, decode
+from engine.allocation.signals import Signal, Sleep, decode
 from engine.allocation.stepping import signal_name
 from engine.allocation.tunnel import HttpRequest, HttpResponse, Tunnel
 from engine.dispatcher import Dispatcher
@@ -337,8 +338,7 @@ class ByHand:
 
     async def request_ended(self, request: str, error: str = "") -> None:
         """The holder of this request reports its end."""
-        ended = RequestEnded(request, error)
-        await self._mailer.signal(pool(POOL).key(DEFAULT_TENANT), ended, f"ended:{request}")
+        await report_end(self._mailer, DEFAULT_TENANT, POOL, request, error)
 
     def another_door(self, behind_ms: int = 0) -> None:
         """From now on runners are served by another process, whose clock is so far behind."""
