@@ -46,11 +46,11 @@ from engine.allocation.runner_state import (
 from engine.ports import Swap
 
 POSTED = 100
-"""Commands in one frame at most: far more than can pass each other on the way."""
+"""Unheard commands that one step sends once more: far more than can pass each other on the way."""
 HANDED_OUT = 25
 """Slots that one step gives away: each takes two items of a transaction, which has a hundred."""
 REPLAYED = 50
-"""Commands in one frame: an actor's key may have a kilobyte."""
+"""Commands in one frame: with the longest names and keys it stays under `frames.FRAME_BYTES`."""
 
 SIGNALS: tuple[type, ...] = (
     signals.Timer,
