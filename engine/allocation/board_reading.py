@@ -76,6 +76,11 @@ async def read_board(
     )
 
 
+async def read_index(reader: Reader, tenant: str, pool: str) -> Board:
+    """The pool's configuration, its runners, and who waits: without anybody's seats."""
+    return await read_board(reader, tenant, pool, Reads.INDEX, "", None)
+
+
 async def _first(rows: AsyncIterator[tuple[str, bytes]], limit: int) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []
     async with aclosing(rows) as open_rows:  # type: ignore[type-var]

@@ -21,15 +21,13 @@ from engine.allocation.actor_state import (
     SleepIntent,
     StopIntent,
 )
-from engine.allocation.board import Board
-from engine.allocation.board_reading import read_board
+from engine.allocation.board_reading import read_index
 from engine.allocation.directory import ActorNotFound, Directory
 from engine.allocation.head import ServiceHead
 from engine.allocation.holding import report_end, report_gone
 from engine.allocation.mailing import Mailer
 from engine.allocation.parties import Kind, party_key, runner
 from engine.allocation.pool_state import PoolState
-from engine.allocation.rules import Reads
 from engine.allocation.runner_state import Gone, RunnerState
 from engine.allocation.signals import (
     Configure,
@@ -157,7 +155,7 @@ class Operator:
             head = await self._directory.head(row.key)
             if head is None or not isinstance(head.state, PoolState):
                 continue
-            board = await self._board(row.key)
+            board = await read_index(self._journal, tenant, row.key.run)
             for id in board.entries:
                 await self._disconnected(runner(id).key(tenant))
             for held in head.state.requests:
@@ -170,9 +168,6 @@ class Operator:
         connection = await self._directory.connection(key)
         if connection is not None:
             await report_gone(self._mailer, key, connection.id)
-
-    async def _board(self, pool: RunKey) -> Board:
-        return await read_board(self._journal, pool.tenant, pool.run, Reads.INDEX, "", None)
 
 
 def _actor(head: ServiceHead) -> ActorState:

@@ -27,12 +27,11 @@ from engine.allocation.actor_state import (
     Starting,
     StopIntent,
 )
-from engine.allocation.board_reading import read_board
+from engine.allocation.board_reading import read_index
 from engine.allocation.directory import Directory, PoolNotFound
 from engine.allocation.head import Past, ServiceHead
 from engine.allocation.parties import Kind, party_key
 from engine.allocation.pool_state import BackingOff, PoolState, Surplus, Unmanaged
-from engine.allocation.rules import Reads
 from engine.allocation.runner_state import Away, Connected, Draining, RunnerState
 from engine.errors import RunNotFound
 from engine.layout import DEFAULT_TENANT, RunKey
@@ -166,7 +165,7 @@ class AllocationReader:
         return [(key, head) for key, head in heads if head is not None]
 
     async def _board(self, tenant: str, pool: str) -> boards.Board:
-        return await read_board(self._platform.journal, tenant, pool, Reads.INDEX, "", None)
+        return await read_index(self._platform.journal, tenant, pool)
 
     async def _actor(self, key: RunKey, head: ServiceHead) -> ActorView:
         state, now = head.state, self._platform.clock.now()
