@@ -35,6 +35,9 @@ from engine.allocation.viewing import why_in_public
 from engine.layout import RunKey
 from engine.ports import Platform
 
+PAUSE_S = 0.15
+"""Before the first attempt to reach an actor again; it doubles with each."""
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where an actor is, as one look has found it."""
@@ -100,6 +103,13 @@ class Reaching:
         if head is None or not isinstance(head.state, ActorState):
             return True
         return (head.state.generation, head.state.stops) != (place.generation, place.stops)
+
+    async def settle(self, key: RunKey, place: Place, attempt: int, deadline: int) -> None:
+        """Wait a little for the actor to have left: until then it cannot be found elsewhere."""
+        pause_s = min(PAUSE_S * 2**attempt, (deadline - self._platform.clock.now()) / 1000)
+        with self._allocation.news.watching(key) as watch:
+            if not await self.has_left(key, place):
+                await watch.wait(pause_s)
 
     async def reconnected(self, place: Place) -> Place:
         """The same place, by the connection that its runner has now."""

@@ -122,9 +122,7 @@ class Relaying:
                     yield relay
                     return
             left = place
-            with self._allocation.news.watching(key) as watch:
-                if not await self._reaching.has_left(key, place):
-                    await watch.wait(0.15 * 2**attempt)
+            await self._reaching.settle(key, place, attempt, deadline)
         raise ActorKeepsStopping(f"actor '{key.run}' stopped each time that it was reached")
 
     async def _opened(

@@ -17,7 +17,7 @@ from typing import Protocol
 import msgspec
 
 from engine.allocation import frames
-from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorTooSlow, GatewayError
+from engine.allocation.errors import ActorFailed, ActorKeepsStopping, ActorTooSlow
 from engine.allocation.frames import CHUNK_BYTES, Headers
 from engine.allocation.holding import report_gone
 from engine.allocation.mailing import Mailer
@@ -32,8 +32,6 @@ BODY_BYTES = 6 << 20
 """Of a request and of an answer; Lambda takes no larger ones."""
 LOOK_S = 0.5
 """How often it is looked whether the actor is still where the request was sent."""
-PAUSE_S = 0.15
-"""Before a request is sent again; it doubles."""
 
 
 class HttpRequest(msgspec.Struct, frozen=True):
@@ -101,7 +99,7 @@ class Tunnel:
             if response is not None:
                 return response
             left = place
-            await self._settle(key, place, attempt, deadline)
+            await self._reaching.settle(key, place, attempt, deadline)
         raise ActorKeepsStopping(
             f"actor '{key.run}' has stopped {settings.tries} times before it had answered"
         )
@@ -125,13 +123,6 @@ class Tunnel:
                     return None
                 raise ActorFailed(f"actor '{key.run}': {first.message or first.code}", 0)
             return await self._whole(key, first, reply, deadline)
-
-    async def _settle(self, key: RunKey, left: Place, attempt: int, deadline: int) -> None:
-        """Wait a little for the actor to have left: until then it cannot be found elsewhere."""
-        pause_s = min(PAUSE_S * 2**attempt, (deadline - self._platform.clock.now()) / 1000)
-        with self._allocation.news.watching(key) as watch:
-            if not await self._reaching.has_left(key, left):
-                await watch.wait(pause_s)
 
     async def _send(
         self, key: RunKey, place: Place, request: HttpRequest, name: str, deadline: int
@@ -226,6 +217,3 @@ def chunks(body: bytes) -> Sequence[bytes]:
     """The body in pieces that fit into a frame; one at least."""
     starts = range(0, max(1, len(body)), CHUNK_BYTES)
     return [body[start : start + CHUNK_BYTES] for start in starts]
-
-
-__all__ = ["GatewayError", "HttpRequest", "HttpResponse", "Replies", "Reply", "Tunnel", "chunks"]
