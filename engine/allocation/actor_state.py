@@ -150,6 +150,13 @@ class ActorState(msgspec.Struct, frozen=True, array_like=True, tag="actor"):
         return getattr(self.phase, "runner", "")
 
     @property
+    def wants_waking(self) -> bool:
+        """Whether it stays asleep, or has not begun, unless somebody wakes it."""
+        if isinstance(self.phase, SleepIntent | GoingAway):
+            return not self.phase.will_wake
+        return isinstance(self.phase, Created | Sleeping)
+
+    @property
     def due(self) -> int:
         """When its timer is due."""
         return getattr(self.phase, "due", 0)

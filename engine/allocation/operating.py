@@ -12,7 +12,6 @@ import msgspec
 
 from engine.allocation.actor_state import (
     ActorState,
-    Created,
     Destroyed,
     GoingAway,
     Pending,
@@ -86,13 +85,9 @@ class Operator:
     async def wake(self, key: RunKey) -> bool:
         """Have the actor run; whether that was any news. Raises ActorNotFound or ActorDestroyed."""
         head, state = await self._living(key)
-        phase = state.phase
-        wakes = isinstance(phase, Created | Sleeping) or (
-            isinstance(phase, SleepIntent | GoingAway) and not phase.will_wake
-        )
-        if wakes:
+        if state.wants_waking:
             await self._mailer.signal(key, Wake(), f"wake:{head.rev}")
-        return wakes
+        return state.wants_waking
 
     async def readiness(self, key: RunKey) -> Ready:
         """How far waking it has come. Raises ActorNotFound or ActorDestroyed."""

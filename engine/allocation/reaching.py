@@ -16,13 +16,10 @@ from msgspec.structs import replace
 from engine.allocation.actor_state import (
     ActorState,
     Backoff,
-    Created,
     Destroyed,
-    GoingAway,
     Pending,
     Running,
     Sleeping,
-    SleepIntent,
 )
 from engine.allocation.directory import Directory
 from engine.allocation.errors import ActorBackingOff, ActorGone, ActorKeepsStopping, ActorNotReady
@@ -128,12 +125,9 @@ class Reaching:
         return None if place == left else place
 
     def _wants_wake(self, state: ActorState, now: int) -> bool:
-        phase = state.phase
-        if isinstance(phase, SleepIntent | GoingAway):
-            return not phase.will_wake
-        if isinstance(phase, Pending):  # or it loses its place in the queue while we wait
-            return 0 < phase.until < now + self._allocation.settings.pending_ms // 2
-        return isinstance(phase, Created | Sleeping)
+        if isinstance(state.phase, Pending):  # or it loses its place in the queue while we wait
+            return 0 < state.phase.until < now + self._allocation.settings.pending_ms // 2
+        return state.wants_waking
 
     def _must_be_worth_waiting(
         self, key: RunKey, state: ActorState, now: int, deadline: int
