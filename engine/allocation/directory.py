@@ -241,14 +241,10 @@ class Directory:
             taken = (await self._journal.items(partition, [item])).get(item)
             if taken is not None:
                 runner = party_key(Kind.RUNNER, taken.decode(), tenant)
-                head = await self.head(runner)
-                if head is not None and _lives(head, session):
-                    await self.ping(tenant, pool, runner.run)  # it must not be lost meanwhile
-                    epoch = await self._open(runner, connection)
-                    assert isinstance(head.state, RunnerState)
-                    return Registered(runner, epoch, head.state.events, False)
+                known = await self._reopened(runner, pool, session, connection)
+                if known is not None:
+                    return known
                 await self._mailer.signal(runner, StopRunner(), f"replaced:{session}")
-            runner = party_key(Kind.RUNNER, f"n{self._platform.entropy.new_id()}", tenant)
             now = self._platform.clock.now()
             state = RunnerState(
                 pool,
@@ -262,21 +258,39 @@ class Directory:
                 request=request,
                 session=session,
             )
-            await self.ping(tenant, pool, runner.run)
-            entry = Entry(slots, 0, version, True, 1)
-            socket = Connection(connection, 1)
-            swaps = (
-                Swap(partition, item, runner.run.encode(), taken),
-                Swap(partition, f"{ENTRY_PREFIX}{runner.run}", _encode(entry), None),
-                Swap(runner.partition, SOCKET_ITEM, _encode(socket), None),
-            )
-            try:
-                await self._make(runner, state, swaps)
-            except ItemConflict:
-                continue
-            except RevisionConflict:  # our own write, which seemed to have failed
-                pass
-            return Registered(runner, 1, 0, True)
+            with suppress(ItemConflict):  # another process of this key was faster: look at it
+                return await self._make_runner(tenant, state, taken)
+
+    async def _reopened(
+        self, runner: RunKey, pool: str, session: str, connection: str
+    ) -> Registered | None:
+        """The runner on its new connection; None where it is gone, or another process's."""
+        head = await self.head(runner)
+        if head is None or not _lives(head, session):
+            return None
+        await self.ping(runner.tenant, pool, runner.run)  # it must not be lost meanwhile
+        epoch = await self._open(runner, connection)
+        assert isinstance(head.state, RunnerState)
+        return Registered(runner, epoch, head.state.events, False)
+
+    async def _make_runner(
+        self, tenant: str, state: RunnerState, replaced: bytes | None
+    ) -> Registered:
+        """A new runner in its pool's index. Raises ItemConflict where `replaced` is not what its
+        key stands for any more."""
+        runner = party_key(Kind.RUNNER, f"n{self._platform.entropy.new_id()}", tenant)
+        await self.ping(tenant, state.pool, runner.run)
+        partition = board_partition(tenant, state.pool)
+        entry = Entry(state.slots, 0, state.version, True, 1)
+        socket = Connection(state.connection, state.epoch)
+        swaps = (
+            Swap(partition, runner_key_item(state.key), runner.run.encode(), replaced),
+            Swap(partition, f"{ENTRY_PREFIX}{runner.run}", _encode(entry), None),
+            Swap(runner.partition, SOCKET_ITEM, _encode(socket), None),
+        )
+        with suppress(RevisionConflict):  # our own write, which seemed to have failed
+            await self._make(runner, state, swaps)
+        return Registered(runner, state.epoch, 0, True)
 
     async def ping(self, tenant: str, pool: str, runner: str) -> None:
         """The runner has been heard of."""
