@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from base64 import b64decode
-from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -14,6 +12,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from engine.callback_http import CallbackApi, HttpAnswer, error_answer
 from functions.application import callbacks, platform
+from infra.aws.event_body import body_of
 
 logger = Logger()
 metrics = Metrics()
@@ -31,7 +30,7 @@ def api() -> CallbackApi:
 @app.route("/callbacks/<token>", method=METHODS)
 def callback(token: str) -> Response[str]:
     event = app.current_event
-    answer = asyncio.run(api().handle(event.http_method, token, _body(event.raw_event)))
+    answer = asyncio.run(api().handle(event.http_method, token, body_of(event.raw_event)))
     logger.info("callback", method=event.http_method, status=answer.status)  # never the token
     metrics.add_metric(f"Status{answer.status}", MetricUnit.Count, 1)
     return _response(answer)
@@ -47,12 +46,6 @@ def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     metrics.add_metric("Requests", MetricUnit.Count, 1)
     answer: dict[str, Any] = app.resolve(event, context)
     return answer
-
-
-def _body(event: Mapping[str, Any]) -> bytes:
-    """The bytes that were sent; API Gateway encodes what it does not know to be text."""
-    body: str = event.get("body") or ""
-    return b64decode(body) if event.get("isBase64Encoded") else body.encode()
 
 
 def _response(answer: HttpAnswer) -> Response[str]:

@@ -10,7 +10,7 @@ What must stay true
 from __future__ import annotations
 
 import re
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
@@ -19,6 +19,7 @@ import msgspec
 
 from engine.allocation.frames import Headers
 from engine.allocation.tunnel import HttpResponse
+from infra.aws.event_body import body_of
 
 _LITERAL = "/:@!$&'()*+,;=~%"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -50,12 +51,6 @@ def request_of(event: Mapping[str, Any]) -> HttpEvent:
         headers.append(("cookie", "; ".join(cookies)))
     query = event.get("rawQueryString") or ""
     return HttpEvent(context["http"]["method"], encoded(path), query, headers, body_of(event))
-
-
-def body_of(event: Mapping[str, Any]) -> bytes:
-    """The bytes that were sent; API Gateway encodes what it does not know to be text."""
-    body: str = event.get("body") or ""
-    return b64decode(body) if event.get("isBase64Encoded") else body.encode()
 
 
 def answer_of(response: HttpResponse) -> dict[str, Any]:
