@@ -10,6 +10,7 @@ from typing import Any
 from engine.actors import Registry
 from infra.local.cli.exits import NotThere
 from infra.local.cli.output import print_json, print_table, print_text
+from infra.local.cli.tables import plain_table
 
 
 def show_catalog(actors: Registry, name: str | None, *, as_json: bool) -> None:
@@ -24,12 +25,10 @@ def show_catalog(actors: Registry, name: str | None, *, as_json: bool) -> None:
     if as_json:
         print_json(described_all)
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("actor", "inports", "outports", "", "config"):
-        table.add_column(heading)
+    headings = ("actor", "inports", "outports", "", "config")
+    table = plain_table(*headings, wraps=headings)
     for each in described_all:
         table.add_row(
             Text(each["name"], style="bold"),

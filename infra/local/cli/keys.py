@@ -13,6 +13,7 @@ from infra.callbacks import callbacks_from
 from infra.local.cli.options import Place
 from infra.local.cli.output import print_json, print_table, print_text, say
 from infra.local.cli.places import visited
+from infra.local.cli.tables import plain_table
 from infra.local.cli.wording import moment
 
 if TYPE_CHECKING:
@@ -59,11 +60,7 @@ def _rows(keys: Sequence[SigningKey]) -> list[dict[str, object]]:
 
 
 def _table(keys: Sequence[SigningKey], now: int) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("key", "created", "use"):
-        table.add_column(heading, no_wrap=True)
+    table = plain_table("key", "created", "use")
     for place, key in enumerate(keys):
         created = moment(key.created_at, now) if key.created_at else "by the environment"
         table.add_row(key.id, created, "signs" if place == 0 else "verifies")

@@ -7,6 +7,7 @@ from engine.snapshot import Status
 from infra.local.cli.options import Place
 from infra.local.cli.output import print_json, print_table, say
 from infra.local.cli.places import visited
+from infra.local.cli.tables import plain_table
 from infra.local.cli.wording import duration, moment
 
 _STATUS_STYLES = {
@@ -40,12 +41,9 @@ async def list_runs(place: Place, status: Status | None, limit: int, *, as_json:
     if not rows:
         say(f"no run in {place} is {status}" if status else f"there are no runs in {place}")
         return
-    from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("run", "status", "workflow", "started", "age"):
-        table.add_column(heading, no_wrap=True, justify="right" if heading == "age" else "left")
+    table = plain_table("run", "status", "workflow", "started", ">age")
     for row in rows:
         table.add_row(
             Text(row.key.run, style="bold"),

@@ -18,6 +18,7 @@ from infra.local.cli.options import Place
 from infra.local.cli.output import print_json, print_table, print_text, say
 from infra.local.cli.places import visited
 from infra.local.cli.progress import waiting_for
+from infra.local.cli.tables import plain_table
 from infra.local.cli.wording import (
     count,
     duration,
@@ -190,7 +191,8 @@ def _hints(view: RunView, place: Place) -> Iterable[str]:
 
 
 def _node_table(nodes: Iterable[NodeSummary]) -> Table:
-    table = _table("node", "actor", "state", ">visits", ">attempts", ">failures", ">time", "error")
+    headings = ("node", "actor", "state", ">visits", ">attempts", ">failures", ">time", "error")
+    table = plain_table(*headings, wraps=("error",))
     for node in nodes:
         reached = node.visits > 0
         table.add_row(
@@ -207,7 +209,7 @@ def _node_table(nodes: Iterable[NodeSummary]) -> Table:
 
 
 def _pending_table(pending: Iterable[PendingView], now: int) -> Table:
-    table = _table("pending", "state", ">visit", ">attempt", "due")
+    table = plain_table("pending", "state", ">visit", ">attempt", "due")
     for token in pending:
         due = until(token.due, now) if token.due > now else "now"
         if token.state == _WAITING:
@@ -221,7 +223,9 @@ def _history_table(
 ) -> Table:
     headings = [">result", "node", ">visit", ">attempt", "outcome", "port or signal", ">time", "at"]
     headings.append("error")
-    table = _table(*headings, *(() if outputs is None else ("output",)))
+    table = plain_table(
+        *headings, *(() if outputs is None else ("output",)), wraps=("error", "output")
+    )
     for result in history:
         output = []
         if outputs is not None:
@@ -238,19 +242,5 @@ def _history_table(
             moment(result.at, now),
             one_line(error_text(result.error)),
             *output,
-        )
-    return table
-
-
-def _table(*headings: str) -> Table:
-    """A heading that begins with '>' is that of a column of numbers."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in headings:
-        table.add_column(
-            heading.removeprefix(">"),
-            no_wrap=heading not in ("error", "output"),
-            justify="right" if heading.startswith(">") else "left",
         )
     return table

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from engine.simulation.trials.survey import Survey, spread_of
 from engine.simulation.trials.watching import RETRIED
 from infra.local.cli.output import print_table, print_text
+from infra.local.cli.tables import plain_table
 from infra.local.cli.wording import count, duration, one_line
 
 if TYPE_CHECKING:
@@ -214,15 +215,7 @@ def _styled(text: str, style: str) -> Text:
 
 
 def _table(*headings: str) -> Table:
-    """A heading that begins with '>' is that of a column of numbers."""
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in headings:
-        table.add_column(
-            heading.removeprefix(">"),
-            no_wrap=heading not in ("why", "where"),
-            overflow="fold",
-            justify="right" if heading.startswith(">") else "left",
-        )
+    table = plain_table(*headings, wraps=("why", "where"))
+    for column in table.columns:
+        column.overflow = "fold"
     return table

@@ -37,7 +37,7 @@ async def list_actors(place: Place, pool: str | None, limit: int, *, as_json: bo
     async with visited(place) as platform:
         views = await AllocationReader(platform).actors(limit=limit, pool=pool)
         now = platform.clock.now()
-    table = plain_table("id", "actor", "state", "pool", "runner", ">age", "why", wraps="why")
+    table = plain_table("id", "actor", "state", "pool", "runner", ">age", "why", wraps=("why",))
     for view in views:
         age = duration(now - view.created_at)
         where = (view.id, address(view), view.state, view.pool, view.runner)
@@ -49,7 +49,7 @@ async def list_runners(place: Place, pool: str | None, limit: int, *, as_json: b
     async with visited(place) as platform:
         views = await AllocationReader(platform).runners(limit=limit, pool=pool)
         now = platform.clock.now()
-    table = plain_table("id", "state", "pool", ">slots", ">taken", "heard", "why", wraps="why")
+    table = plain_table("id", "state", "pool", ">slots", ">taken", "heard", "why", wraps=("why",))
     for view in views:
         heard = f"{duration(now - view.heard_at)} ago" if view.heard_at else ""
         slots = (str(view.slots), str(view.taken))
@@ -61,7 +61,7 @@ async def list_pools(place: Place, limit: int, *, as_json: bool) -> None:
     async with visited(place) as platform:
         views = await AllocationReader(platform).pools(limit=limit)
     headings = ("pool", "state", ">runners", ">wanted", ">slots", ">taken", ">waiting")
-    table = plain_table(*headings, "runners come from", "why", wraps="why")
+    table = plain_table(*headings, "runners come from", "why", wraps=("why",))
     for view in views:
         numbers = (view.runners, view.wanted, view.slots, view.taken, view.waiting)
         cells = map(str, numbers)
@@ -180,7 +180,7 @@ def _pool_lines(view: PoolView) -> Iterable[str]:
 
 
 def _past_table(past: Iterable[PastView], now: int) -> Table:
-    table = plain_table("at", "signal", "led to", "what was done", wraps="what was done")
+    table = plain_table("at", "signal", "led to", "what was done", wraps=("what was done",))
     for step in past:
         table.add_row(moment(step.at, now), step.signal, step.phase, ", ".join(step.said))
     return table
