@@ -5,12 +5,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test soak check lint types layers bench clean
+.PHONY: demo test test-stack soak check lint types layers bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    install, then run a real workflow to its end on this machine"
 	@echo "make test    install, then run the tests (a few minutes)"
+	@echo "make test-stack  build the stack, deploy it on stand-ins of AWS, and run it there"
 	@echo "make soak    simulate random workflows under faults for MINUTES=30 and longer"
 	@echo "make check   lint, types and layering"
 	@echo "make bench   what a step costs, in time, requests, bytes and capacity units"
@@ -33,6 +34,10 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto --dist loadscope -q
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FIRST_SEED)
 	$(BIN)/python -m tests.soak --of actors --seeds $(STORMS) --from $(FIRST_SEED)
+
+# The deployed system: installs the SAM CLI, stand-ins of AWS and a Java program below build/.
+test-stack: $(READY)
+	$(BIN)/python -m pytest tests/stack -q
 
 # MINUTES of simulated runs that no test has seen, then half as many each of kill -9 on SQLite, of
 # stateful actors that move from runner to runner, and of faults below the AWS adapters.
