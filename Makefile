@@ -66,15 +66,3 @@ bench: $(READY)
 
 clean:
 	rm -rf $(VENV) build .aws-sam .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
-
-# What `sam build` runs for each function. APP names your own modules and workflows; architecture
-# and version are those of the template's parameters Architecture and Runtime.
-APP ?= examples
-PACKAGE_ARCHITECTURE ?= aarch64
-PACKAGE_PYTHON ?= 3.13
-
-build-%:
-	$(PYTHON) -m pip install --quiet --target "$(ARTIFACTS_DIR)" --only-binary=:all: \
-		--platform manylinux2014_$(PACKAGE_ARCHITECTURE) --python-version $(PACKAGE_PYTHON) \
-		--constraint constraints.txt --requirement functions/requirements.txt
-	cp -R engine infra functions tidestep.py $(APP) "$(ARTIFACTS_DIR)"

@@ -7,6 +7,7 @@ value comes along.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from engine.dispatcher import Dispatcher
 from engine.ordered import OrderedJournal
 from engine.ports import Journal, Platform
 from infra.aws.client import WEBSOCKET_URL, ThreadedClients
+from infra.aws.deployed import app_environment
 from infra.aws.dynamodb import DynamoStore
 from infra.aws.s3 import S3Blobs
 from infra.aws.settings import AwsSettings
@@ -29,9 +31,16 @@ if TYPE_CHECKING:
 
 
 @cache
+def environment() -> Mapping[str, str]:
+    """The process's own, with what the application is given in it. Raises Misconfigured."""
+    os.environ.update(app_environment(os.environ))
+    return os.environ
+
+
+@cache
 def settings() -> AwsSettings:
     """Raises Misconfigured, naming every variable that is missing."""
-    return AwsSettings.from_env(os.environ)
+    return AwsSettings.from_env(environment())
 
 
 @cache
@@ -69,11 +78,11 @@ def platform() -> Platform:
         blobs=S3Blobs(lambda: clients().later("s3"), settings().bucket),
         clock=SystemClock(),
         entropy=SystemEntropy(),
-        secrets=EnvironmentSecrets(os.environ),
+        secrets=EnvironmentSecrets(environment()),
         callbacks=callbacks(),
         allocation=allocation(),
-        env=exposed(os.environ, settings().expose_env),
-        limits=limits_from(os.environ),
+        env=exposed(environment(), settings().expose_env),
+        limits=limits_from(environment()),
     )
 
 

@@ -1,8 +1,9 @@
-"""HTTP -> start a run, read a run. The workflows are the files that TIDESTEP_WORKFLOWS lists."""
+"""HTTP -> start a run, read a run. The workflows are those that TIDESTEP_WORKFLOWS lists."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from functools import cache
 from http import HTTPStatus
 from typing import Any
@@ -19,6 +20,7 @@ from engine.layout import run_key
 from engine.reading import RunReader
 from engine.starting import Starter
 from functions.application import actors, platform, settings
+from infra.aws.deployed import workflow_files
 
 logger = Logger()
 metrics = Metrics()
@@ -27,8 +29,12 @@ app = APIGatewayHttpResolver()
 
 @cache
 def workflows() -> dict[str, Definition]:
-    """The deployed definitions by name. Raises InvalidDefinition for a file that cannot run."""
-    loaded = [load_definition(path, actors(), platform().limits) for path in settings().workflows]
+    """The deployed definitions by name.
+
+    Raises Misconfigured, or InvalidDefinition for a file that cannot run.
+    """
+    files = workflow_files(settings().workflows, ["", *sys.path])
+    loaded = [load_definition(file, actors(), platform().limits) for file in files]
     return {definition.name: definition for definition in loaded}
 
 

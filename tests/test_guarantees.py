@@ -18,7 +18,7 @@ import pytest
 from tests.engine.simulation.mutants import RULES
 
 PAGE = Path("docs/guarantees.md").read_text()
-TEMPLATE = Path("template.yaml").read_text()
+TEMPLATE = Path("infra/stack/template.yaml").read_text()
 UNITS = {"": 1, "s": 1_000, "min": 60_000, "days": 86_400_000}
 UNTESTABLE = {"U2", "N8"}
 """Claims about what lies outside; they say that no test shows them."""
@@ -109,7 +109,7 @@ def value_of(name: str) -> float:
     """What the code or the template says, in milliseconds where it is a time."""
     place, _, rest = name.partition(".")
     if place == "template":
-        found = re.search(rf"{rest}:(?: |\n +Type: Number\n +Default: )(\d+)\n", TEMPLATE)
+        found = re.search(rf"{rest}:(?: |\n +{{Type: Number, Default: )(\d+)[,\n]", TEMPLATE)
         assert found is not None
         return int(found[1]) * (1 if rest == "maxReceiveCount" else 1_000)
     module, attributes = re.fullmatch(r"([a-z_.]+?)\.([A-Z].*)", name).groups()  # type: ignore[union-attr]

@@ -14,11 +14,9 @@ from unittest.mock import patch
 import boto3
 import pytest
 from moto import mock_aws
-from ruamel.yaml import YAML
-from ruamel.yaml.constructor import SafeConstructor
-from ruamel.yaml.nodes import SequenceNode
 
 from infra.aws.table import table_definition
+from tests.functions.templates import load_stack
 
 EVENTS = Path("functions/events")
 
@@ -147,26 +145,9 @@ def stack(deployed: Stack) -> Stack:
     return deployed
 
 
-class Template(SafeConstructor):
-    """Reads `!Ref X`, `!GetAtt X.Y` and `!Sub text` as their argument's text, and the arguments of
-    `!If`, `!Not` and `!Equals` as a list."""
-
-
-def _argument(constructor: Any, suffix: str, node: Any) -> Any:
-    if isinstance(node, SequenceNode):
-        return constructor.construct_sequence(node, deep=True)
-    return constructor.construct_scalar(node)
-
-
-Template.add_multi_constructor("!", _argument)
-
-
 @pytest.fixture(scope="module")
 def template() -> dict[str, Any]:
-    yaml = YAML(typ="safe", pure=True)
-    yaml.Constructor = Template
-    loaded: dict[str, Any] = yaml.load(Path("template.yaml"))
-    return loaded
+    return load_stack()
 
 
 def properties(template: dict[str, Any], name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from botocore.client import BaseClient
 
 from engine.layout import WaitAddress, run_key
 from tests.functions.conftest import Stack, properties, sample
+from tests.functions.templates import statements_of
 from tests.functions.test_callbacks import ask
 
 ACTION_OF = {
@@ -37,10 +38,9 @@ nodes:
 
 def allowed(template: dict[str, Any], function: str) -> set[str]:
     actions: set[str] = set()
-    for policy in properties(template, function)["Policies"]:
-        for statement in policy["Statement"]:
-            action = statement["Action"]
-            actions |= {action} if isinstance(action, str) else set(action)
+    for statement in statements_of(properties(template, function)):
+        action = statement["Action"]
+        actions |= {action} if isinstance(action, str) else set(action)
     return actions
 
 

@@ -9,6 +9,7 @@ from engine.ports import Limits
 from engine.timing import LOOK_AFTER_MS
 from infra.aws.table import TTL_ATTRIBUTE, table_definition
 from tests.functions.conftest import properties
+from tests.functions.templates import PARTS, functions_of, load_template, statements_of
 
 
 def test_the_table_is_the_one_that_the_store_uses(template: dict[str, Any]) -> None:
@@ -65,27 +66,74 @@ def test_dead_letters_are_kept_as_long_as_sqs_can(template: dict[str, Any]) -> N
 
 
 def test_every_function_is_told_where_everything_is(template: dict[str, Any]) -> None:
-    told = template["Globals"]["Function"]["Environment"]["Variables"]
-    assert {"TIDESTEP_TABLE", "TIDESTEP_QUEUE_URL", "TIDESTEP_BUCKET", "TIDESTEP_ACTORS"} <= set(
-        told
-    )
+    for name in ("template", "actors"):
+        told = template["Parts"][name]["Globals"]["Function"]["Environment"]["Variables"]
+        assert {"TIDESTEP_TABLE", "TIDESTEP_QUEUE_URL", "TIDESTEP_BUCKET"} <= set(told)
+
+
+def test_whoever_imports_the_application_is_given_all_of_it(template: dict[str, Any]) -> None:
+    functions = functions_of(template)
+    layers = functions["DispatcherFunction"]["Layers"]
+    assert layers[-1] == "AppLayer"
+    for name in ("DispatcherFunction", "DeadLetterFunction", "StartFunction"):
+        assert functions[name]["Layers"] == layers
+        told = functions[name]["Environment"]["Variables"]
+        assert {"TIDESTEP_ACTORS", "TIDESTEP_APP_ENVIRONMENT", "TIDESTEP_EXPOSE_ENV"} <= set(told)
 
 
 def test_no_role_may_do_everything_to_anything(template: dict[str, Any]) -> None:
-    for name, resource in template["Resources"].items():
-        if resource["Type"] != "AWS::Serverless::Function":
-            continue
-        for policy in properties(template, name)["Policies"]:
-            for statement in policy["Statement"]:
-                actions = statement["Action"]
-                for action in [actions] if isinstance(actions, str) else actions:
-                    assert "*" not in action
-                assert statement["Resource"] != "*"
+    for function in functions_of(template).values():
+        for statement in statements_of(function):
+            actions = statement["Action"]
+            for action in [actions] if isinstance(actions, str) else actions:
+                assert "*" not in action
+            assert statement["Resource"] != "*"
 
 
 def test_handlers_exist(template: dict[str, Any]) -> None:
-    for resource in template["Resources"].values():
-        if resource["Type"] == "AWS::Serverless::Function":
-            module, _, function = resource["Properties"]["Handler"].rpartition(".")
-            source = Path(*module.split(".")).with_suffix(".py").read_text()
-            assert f"def {function}(event" in source
+    for function in functions_of(template).values():
+        module, _, name = function["Handler"].rpartition(".")
+        source = Path(*module.split(".")).with_suffix(".py").read_text()
+        assert f"def {name}(event" in source
+
+
+def test_nested_templates_are_given_all_that_they_ask_for(template: dict[str, Any]) -> None:
+    nested = {
+        each["Properties"]["Location"].removesuffix(".yaml"): each["Properties"]["Parameters"]
+        for each in template["Resources"].values()
+        if each["Type"] == "AWS::Serverless::Application"
+    }
+    assert set(nested) == set(PARTS) - {"template"}
+    for name, given in nested.items():
+        assert set(given) == set(template["Parts"][name]["Parameters"]), name
+
+
+def test_the_examples_are_deployed_with_parameters_that_the_stack_has(
+    template: dict[str, Any],
+) -> None:
+    root = load_template(Path("template.yaml"))
+    given = root["Resources"]["Tidestep"]["Properties"]["Parameters"]
+    assert set(given) <= set(template["Parameters"])
+    for name in set(root["Parameters"]) - {"App", "Actors", "Workflows"}:
+        assert root["Parameters"][name]["Default"] == template["Parameters"][name]["Default"], name
+
+
+def test_no_value_is_deleted_because_it_is_old(template: dict[str, Any]) -> None:
+    """A run that sleeps for a year may still refer to it."""
+    for rule in properties(template, "Blobs")["LifecycleConfiguration"]["Rules"]:
+        assert not any(name.startswith(("Expiration", "Noncurrent")) for name in rule)
+
+
+def test_state_outlives_the_stack(template: dict[str, Any]) -> None:
+    for name in ("Table", "Blobs"):
+        resource = template["Resources"][name]
+        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+
+
+def test_every_function_writes_into_the_one_log_that_is_not_kept_for_ever(
+    template: dict[str, Any],
+) -> None:
+    for name in ("template", "actors"):
+        logging = template["Parts"][name]["Globals"]["Function"]["LoggingConfig"]
+        assert logging == {"LogFormat": "JSON", "LogGroup": "Logs"}
+    assert properties(template, "Logs")["RetentionInDays"] == "LogRetention"

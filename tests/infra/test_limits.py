@@ -94,7 +94,7 @@ def test_a_definition_fits_into_an_item_with_its_names() -> None:
 
 
 def test_the_queue_of_the_template_outlasts_all_deaths() -> None:
-    (most,) = re.findall(r"maxReceiveCount: (\d+)", Path("template.yaml").read_text())
+    (most,) = re.findall(r"maxReceiveCount: (\d+)", Path("infra/stack/template.yaml").read_text())
     assert int(most) > MOST["deaths"] + 1
 
 

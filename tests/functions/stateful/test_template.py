@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from infra.aws.allocation import SETTINGS
 from infra.aws.holders import RESERVE_S
 from tests.functions.conftest import properties
+from tests.functions.templates import statements_of
 
 OURS = ("GatewayFunction", "RunnersFunction", "PoolFunction")
 
@@ -15,57 +17,40 @@ def of_type(template: dict[str, Any], kind: str) -> set[str]:
     return {name for name, each in template["Resources"].items() if each["Type"] == kind}
 
 
-def conditional(template: dict[str, Any]) -> set[str]:
-    return {
-        name for name, each in template["Resources"].items() if each.get("Condition") == "HasActors"
-    }
-
-
-def references(value: Any) -> str:
-    return repr(value)
-
-
 def test_nothing_of_it_is_made_where_no_actors_are_served(template: dict[str, Any]) -> None:
     assert template["Parameters"]["StatefulActors"]["Default"] == ""
-    made = set(template["Resources"]) - conditional(template)
-    assert made == {
-        "Table",
-        "Blobs",
-        "StepQueue",
-        "StepDeadLetters",
-        "DispatcherFunction",
-        "DeadLetterFunction",
-        "StartFunction",
-        "CallbackFunction",
-        "SweeperFunction",
-        "Api",
-        "ApiStage",
-        "StartIntegration",
-        "StartRoute",
-        "ReadRoute",
-        "CallbackIntegration",
-        "CallbackAnswerRoute",
-        "CallbackLookRoute",
-        "ApiMayCallBack",
-        "ApiMayStart",
-    }
+    main = template["Parts"]["template"]["Resources"]
+    conditional = {name for name, each in main.items() if each.get("Condition") == "HasActors"}
+    assert conditional == {"ActorStack", "ActorSteps"}
 
 
 def test_what_is_always_there_names_what_may_not_be_only_under_the_condition(
     template: dict[str, Any],
 ) -> None:
-    for name in set(template["Resources"]) - conditional(template):
-        variables = properties(template, name).get("Environment", {}).get("Variables", {})
-        for value in variables.values():
-            if isinstance(value, list):
-                assert value[0] == "HasActors"
-                assert value[2] == ""
-        rest = {k: v for k, v in properties(template, name).items() if k != "Environment"}
-        for actor_part in conditional(template):
-            assert f"'{actor_part}" not in references(rest), (name, actor_part)
-    for output in template["Outputs"].values():
-        named = any(part in references(output["Value"]) for part in ("Sockets", "ActorsApi"))
+    main = template["Parts"]["template"]
+    for name, resource in main["Resources"].items():
+        if resource.get("Condition") != "HasActors":
+            for value in leaves(resource):
+                assert "ActorStack" not in repr(value) or conditional(value), (name, value)
+    for output in main["Outputs"].values():
+        named = "ActorStack" in repr(output["Value"])
         assert named is (output.get("Condition") == "HasActors")
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """What is said in the end; an intrinsic function with several arguments is one."""
+    if isinstance(value, dict):
+        for each in value.values():
+            yield from leaves(each)
+    elif isinstance(value, list) and not conditional(value):
+        for each in value:
+            yield from leaves(each)
+    else:
+        yield value
+
+
+def conditional(value: Any) -> bool:
+    return isinstance(value, list) and value[:1] == ["HasActors"] and value[2:] == [""]
 
 
 def test_runners_must_know_a_token(template: dict[str, Any]) -> None:
@@ -102,27 +87,30 @@ def test_whoever_steps_actors_is_told_how_runners_are_reached_and_started(
     dead = properties(template, "DeadLetterFunction")["Environment"]["Variables"]
     for name in ("TIDESTEP_WEBSOCKET_URL", "TIDESTEP_POOL_FUNCTION"):
         assert dispatcher[name] == dead[name]
-    assert dispatcher["TIDESTEP_POOL_FUNCTION"][1] == "PoolFunction"
-    url = template["Outputs"]["SocketsUrl"]["Value"]
-    for name in (*OURS, "DispatcherFunction", "SweeperFunction"):
+    assert dispatcher["TIDESTEP_POOL_FUNCTION"][1] == "ActorStack.Outputs.PoolFunction"
+    url = template["Parts"]["actors"]["Outputs"]["SocketsUrl"]["Value"]
+    for name in ("DispatcherFunction", "SweeperFunction"):
         told = properties(template, name)["Environment"]["Variables"]
-        assert told["TIDESTEP_WEBSOCKET_URL"] == ["HasActors", url, ""]
+        assert told["TIDESTEP_WEBSOCKET_URL"][1] == "ActorStack.Outputs.SocketsUrl"
+    for name in OURS:
+        told = properties(template, name)["Environment"]["Variables"]
+        assert told["TIDESTEP_WEBSOCKET_URL"] == url
     stage = properties(template, "SocketsStage")["StageName"]
     assert url.endswith(f"/{stage}")
 
 
 def test_connections_are_those_of_the_one_api_and_stage(template: dict[str, Any]) -> None:
-    policies = [properties(template, "ActorSteps")["PolicyDocument"]]
-    for name in OURS:
-        policies += properties(template, name)["Policies"]
     resources = {
         statement["Resource"]
-        for policy in policies
-        for statement in policy["Statement"]
+        for name in OURS
+        for statement in statements_of(properties(template, name))
         if "execute-api:ManageConnections" in statement["Action"]
     }
     (resource,) = resources
     assert resource.endswith(":${Sockets}/live/*/@connections/*")
+    assert template["Parts"]["actors"]["Outputs"]["Connections"]["Value"] == resource
+    steps = properties(template, "ActorSteps")["PolicyDocument"]["Statement"]
+    assert steps[0]["Resource"] == "ActorStack.Outputs.Connections"
 
 
 def test_all_three_routes_lead_to_the_runners_function_and_wait_for_the_stage(
