@@ -37,7 +37,7 @@ test: $(READY)
 
 # The deployed system: installs the SAM CLI, stand-ins of AWS and a Java program below build/.
 test-stack: $(READY)
-	$(BIN)/python -m pytest tests/stack -q
+	$(BIN)/python -m pytest tests/stack -q --timeout 900
 
 # MINUTES of simulated runs that no test has seen, then half as many each of kill -9 on SQLite, of
 # stateful actors that move from runner to runner, and of faults below the AWS adapters.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Executor, ThreadPoolExecutor
@@ -134,8 +135,7 @@ def client_options(service: str, environment: Mapping[str, str]) -> dict[str, An
     region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION")
     sockets = environment.get(WEBSOCKET_URL, "").strip()
     if service == "apigatewaymanagementapi" and sockets:
-        # this API's endpoint is the stage itself, whoever connects with wss:// as well
-        return {"endpoint_url": f"http{sockets.removeprefix('ws').removeprefix('http')}"} | (
+        return {"endpoint_url": _stage_endpoint(sockets, environment)} | (
             {"region_name": region} if region else {}
         )
     if not uses_localstack(environment):
@@ -150,6 +150,17 @@ def client_options(service: str, environment: Mapping[str, str]) -> dict[str, An
         "aws_access_key_id": "test",
         "aws_secret_access_key": "test",
     }
+
+
+def _stage_endpoint(sockets: str, environment: Mapping[str, str]) -> str:
+    """Where a stage's connections are managed: the stage itself, where others connect with wss://.
+
+    A stand-in has all APIs at one address, below the path that LocalStack came up with.
+    """
+    stand_in = environment.get("AWS_ENDPOINT_URL", "").strip()
+    if stand_in and (found := re.fullmatch(r"wss://(\w+)\.execute-api\.[^/]+/(\w+)", sockets)):
+        return f"{stand_in.rstrip('/')}/_aws/execute-api/{found[1]}/{found[2]}"
+    return f"http{sockets.removeprefix('ws').removeprefix('http')}"
 
 
 def uses_localstack(environment: Mapping[str, str]) -> bool:

@@ -2,6 +2,8 @@
 
 - CloudFormation transforms a nested template of the Serverless Application Model; ministack 1.5.33
   transforms the outermost one alone.
+- CloudFormation takes a number written as text, which is what every parameter of a nested stack is;
+  ministack hands the text to the poller of a queue, which fails.
 - Every request of a function's role that is checked against its policies is noted, one JSON object
   a line, in the file that MINISTACK_REQUESTS names.
 """
@@ -10,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextvars import ContextVar
 from typing import Any
 
 # Before the patches below: these have taken the untransformed parser by name.
@@ -18,7 +21,7 @@ import ministack.services.cloudformation.handlers
 import ministack.services.cloudformation.stacks  # noqa: F401
 from ministack import app
 from ministack.core import iam_evaluator
-from ministack.services.cloudformation import engine
+from ministack.services.cloudformation import engine, provisioners
 
 
 def _transform_nested_templates() -> None:
@@ -30,25 +33,51 @@ def _transform_nested_templates() -> None:
     engine._parse_template = parsed
 
 
+def _take_numbers_as_text() -> None:
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::Lambda::EventSourceMapping"]
+
+    def converted(properties: dict[str, Any]) -> dict[str, Any]:
+        scaling = dict(properties.get("ScalingConfig") or {})
+        if "MaximumConcurrency" in scaling:
+            scaling["MaximumConcurrency"] = int(scaling["MaximumConcurrency"])
+            return {**properties, "ScalingConfig": scaling}
+        return properties
+
+    create, update = handlers["create"], handlers["update"]
+    handlers["create"] = lambda name, properties, *rest: create(name, converted(properties), *rest)
+    handlers["update"] = lambda physical, before, after, *rest: update(
+        physical, before, converted(after), *rest
+    )
+
+
 def _note_requests(path: str) -> None:
-    evaluate = iam_evaluator.evaluate
+    evaluate, enforce = iam_evaluator.evaluate, iam_evaluator.enforce
+    asking: ContextVar[Any] = ContextVar("asking", default=None)
     notes = open(path, "a", buffering=1)  # noqa: SIM115 - for as long as the server lives
 
-    def noted(context: Any, *policies: Any) -> Any:
-        result = evaluate(context, *policies)
-        note = {
-            "principal": context.principal_arn,
-            "action": context.action,
-            "resource": context.resource_arn,
-            "decision": result.decision,
-        }
-        notes.write(json.dumps(note) + "\n")
-        return result
+    def evaluated(context: Any, *policies: Any) -> Any:
+        asking.set(context)
+        return evaluate(context, *policies)
 
-    iam_evaluator.evaluate = noted
+    def enforced(*request: Any, **more: Any) -> Any:
+        asking.set(None)  # stays None where the caller is the account itself, who may do everything
+        refused = enforce(*request, **more)
+        context = asking.get()
+        if context is not None:
+            note = {
+                "principal": context.principal_arn,
+                "action": context.action,
+                "resource": context.resource_arn,
+                "allowed": refused is None,
+            }
+            notes.write(json.dumps(note) + "\n")
+        return refused
+
+    iam_evaluator.evaluate, iam_evaluator.enforce = evaluated, enforced
 
 
 if __name__ == "__main__":
     _transform_nested_templates()
+    _take_numbers_as_text()
     _note_requests(os.environ["MINISTACK_REQUESTS"])
     app.main()

@@ -1,0 +1,1 @@
+"""An application that is deployed on a stand-in of AWS: each workflow shows one thing."""
