@@ -45,6 +45,12 @@ def _value_size(value: dict[str, Any]) -> int:
 
 
 def _number_size(text: str) -> int:
-    """A byte per two significant digits and one more; zeros at either end do not count."""
-    digits = text.lstrip("-").strip("0")
-    return (len(digits) + 1) // 2 + 1
+    """A byte per pair of digits, counted from the point, and one more, and one for a minus.
+
+    Pairs of zeros at either end do not count. For whole numbers, as DynamoDB Local bills them.
+    """
+    digits = text.lstrip("-").lstrip("0")
+    even = digits.zfill(len(digits) + len(digits) % 2)
+    while even.endswith("00"):
+        even = even[:-2]
+    return len(even) // 2 + 1 + text.startswith("-")

@@ -14,7 +14,8 @@
     x     N     items  seconds since 1970 from which DynamoDB's TTL may delete it; most have none
 
 Names are a character long because DynamoDB bills them with every write. A number costs a byte per
-two significant digits and one more, trailing zeros are free, so round times are cheap in ms too.
+two significant digits and one more; zeros at the end are free, two at a time, so round times are
+cheap in ms too.
 
     index  hash  range  projects   a save writes to it when
     wake   h     d      keys only  wake_at changes: two units; comes or goes: one
