@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.ports import Limits
 from engine.timing import LOOK_AFTER_MS
+from engine.values import ITEM_BYTES
 from infra.aws.table import TTL_ATTRIBUTE, table_definition
 from tests.functions.conftest import properties
 from tests.functions.templates import PARTS, functions_of, load_template, statements_of
@@ -122,6 +123,11 @@ def test_no_value_is_deleted_because_it_is_old(template: dict[str, Any]) -> None
     """A run that sleeps for a year may still refer to it."""
     for rule in properties(template, "Blobs")["LifecycleConfiguration"]["Rules"]:
         assert not any(name.startswith(("Expiration", "Noncurrent")) for name in rule)
+
+
+def test_no_signal_is_so_large_that_it_lies_in_the_bucket() -> None:
+    """Callbacks and the sweeper store and forward signals, and have no business there."""
+    assert Limits().signal_bytes < ITEM_BYTES
 
 
 def test_state_outlives_the_stack(template: dict[str, Any]) -> None:

@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.stack.deployment import Deployment
-from tests.stack.ministack import Ministack, serving
+from tests.stack.ministack import Ministack, free_port, serving
 from tests.stack.sam import build, deploy
 from tests.stack.tools import ROOT
 
@@ -55,7 +56,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "ExposeEnv": "SHOP",
         "StepTimeout": "10",
         "VisibilityTimeout": "6",
-        "StatefulActors": "counter",
+        "StatefulActors": "counter,tally:made",
         "RunnerToken": TOKEN,
         "Dashboard": "on",
     }
@@ -71,14 +72,37 @@ def deployment(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def runner(deployment: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A process that hosts the stateful actors of the application."""
+    """A process that hosts the actors of pool `default`."""
+    command = ["infra.local.cli", "runner", "--verbose", "--stateful", "stackapp.sleepers:Counter"]
+    command += ["--endpoint", deployment.sockets_url()]
+    with program(tmp_path_factory.mktemp("runner") / "log.txt", *command):
+        yield
+
+
+@pytest.fixture(scope="session")
+def made_runners(
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """A process that starts runners of pool `made` when the pool asks for them."""
+    port = str(free_port())
+    command = ["tests.stack.serverless_runner", port, deployment.sockets_url()]
+    with program(tmp_path_factory.mktemp("made") / "log.txt", *command):
+        url = f"http://127.0.0.1:{port}"
+        deployment.tidestep("pools", "set", "made", "--url", url, "--slots-per-runner", "2")
+        yield
+
+
+@contextmanager
+def program(log: Path, *command: str) -> Iterator[None]:
+    """A module as a process, ended at the end."""
     settings = {"TIDESTEP_RUNNER_TOKEN": TOKEN, "PYTHONPATH": f"{APP}{os.pathsep}{ROOT}"}
-    command = [sys.executable, "-m", "infra.local.cli", "runner", "--verbose"]
-    command += ["--endpoint", deployment.sockets_url(), "--stateful", "stackapp.sleepers"]
-    log = tmp_path_factory.mktemp("runner") / "log.txt"
     with log.open("w") as said:
         process = subprocess.Popen(
-            command, env={**os.environ, **settings}, cwd=ROOT, stdout=said, stderr=said
+            [sys.executable, "-m", *command],
+            env={**os.environ, **settings},
+            cwd=ROOT,
+            stdout=said,
+            stderr=said,
         )
         try:
             yield

@@ -4,6 +4,8 @@
   transforms the outermost one alone.
 - CloudFormation takes a number written as text, which is what every parameter of a nested stack is;
   ministack hands the text to the poller of a queue, which fails.
+- What an update of a nested stack leaves as it is keeps its attributes; ministack forgets them.
+- Who may send one message may send a batch; ministack wants a permission that AWS does not have.
 - Every request of a function's role that is checked against its policies is noted, one JSON object
   a line, in the file that MINISTACK_REQUESTS names.
 """
@@ -21,7 +23,13 @@ import ministack.services.cloudformation.handlers
 import ministack.services.cloudformation.stacks  # noqa: F401
 from ministack import app
 from ministack.core import iam_evaluator
+from ministack.services import cloudformation
 from ministack.services.cloudformation import engine, provisioners
+
+BATCHES = {
+    f"sqs:{one}Batch": f"sqs:{one}"
+    for one in ("SendMessage", "DeleteMessage", "ChangeMessageVisibility")
+}
 
 
 def _transform_nested_templates() -> None:
@@ -50,6 +58,26 @@ def _take_numbers_as_text() -> None:
     )
 
 
+def _keep_attributes() -> None:
+    update = provisioners._update_resource
+
+    def kept(
+        kind: str,
+        physical: str,
+        before: Any,
+        after: Any,
+        stack: str,
+        logical: str | None = None,
+        attributes: Any = None,
+    ) -> Any:
+        if attributes is None:
+            resources = cloudformation._stacks.get(stack, {}).get("_resources", {})
+            attributes = resources.get(logical, {}).get("Attributes")
+        return update(kind, physical, before, after, stack, logical, attributes)
+
+    provisioners._update_resource = kept
+
+
 def _note_requests(path: str) -> None:
     evaluate, enforce = iam_evaluator.evaluate, iam_evaluator.enforce
     asking: ContextVar[Any] = ContextVar("asking", default=None)
@@ -59,9 +87,9 @@ def _note_requests(path: str) -> None:
         asking.set(context)
         return evaluate(context, *policies)
 
-    def enforced(*request: Any, **more: Any) -> Any:
+    def enforced(key: str, action: str, *request: Any, **more: Any) -> Any:
         asking.set(None)  # stays None where the caller is the account itself, who may do everything
-        refused = enforce(*request, **more)
+        refused = enforce(key, BATCHES.get(action, action), *request, **more)
         context = asking.get()
         if context is not None:
             note = {
@@ -79,5 +107,6 @@ def _note_requests(path: str) -> None:
 if __name__ == "__main__":
     _transform_nested_templates()
     _take_numbers_as_text()
+    _keep_attributes()
     _note_requests(os.environ["MINISTACK_REQUESTS"])
     app.main()

@@ -5,28 +5,17 @@ All runs begin at once, and each test waits for its own: most of them wait for t
 
 from __future__ import annotations
 
-import asyncio
 import json
-import os
-import subprocess
-import sys
+from functools import partial
+from pathlib import Path
+from random import Random
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 
-from engine.actors import load_registry
-from engine.documents import load_definition
-from engine.memory import MemoryBlobs
-from engine.ordered import OrderedJournal
-from engine.ports import Platform
-from engine.starting import Starter
-from infra.aws.client import ThreadedClients
-from infra.aws.dynamodb import DynamoStore
-from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy
-from tests.stack.conftest import APP, Built
+from tests.stack.conftest import Built
 from tests.stack.deployment import Deployment, eventually
-from tests.stack.tools import ROOT
+from tests.stack.losing import owe, start_and_lose
 
 LARGE = 1_000_000
 HOPS = 40
@@ -35,46 +24,30 @@ HOPS = 40
 
 @pytest.fixture(scope="module", autouse=True)
 def begun(deployment: Deployment) -> None:
-    start_without_message(deployment, "lost")
-    deployment.client("sqs").send_message(
-        QueueUrl=deployment.outputs["QueueUrl"], MessageBody="no message of ours"
-    )
+    begin(deployment)
+
+
+def begin(deployment: Deployment) -> None:
+    """Doing it once more changes nothing."""
+    sqs, outputs = deployment.client("sqs"), deployment.outputs
+    start_and_lose(deployment, "count", "lost", {"left": 1})
+    dead = [(start_and_lose(deployment, "count", f"dead-{n}", {"left": 1}), n) for n in (0, 3)]
+    for bodies, injected in dead:
+        for body in bodies:
+            text = json.dumps({**json.loads(body), "injected": injected})
+            sqs.send_message(QueueUrl=deployment.resources["StepDeadLetters"], MessageBody=text)
+    sqs.send_message(QueueUrl=outputs["QueueUrl"], MessageBody="no message of ours")
     deployment.start("crash", "crash", 1)
     deployment.start("flaky", "flaky", 1)
     deployment.start("nap", "nap", 1)
     deployment.start("ask", "ask", 1)
-    deployment.start("call", "call", 1)
+    deployment.start("calls", "calls", 1)
     deployment.start("large", "large", {"bytes": LARGE})
+    deployment.start("text", "text", {"bytes": LARGE})
     deployment.start("count", "count", {"left": HOPS})
-
-
-class Silent:
-    """A queue whose messages are lost."""
-
-    async def send(self, *sends: Any) -> None:
-        pass
-
-
-def start_without_message(deployment: Deployment, run: str) -> None:
-    """As if the process had died between its commit and the message."""
-    registry = load_registry(["tests.stack.app.stackapp.actors"])
-    definition = load_definition(APP / "stackapp" / "workflows" / "count.yaml", registry)
-
-    async def begin() -> None:
-        clients = ThreadedClients()
-        store = DynamoStore(clients.client("dynamodb"), deployment.outputs["TableName"])
-        platform = Platform(
-            journal=OrderedJournal(store, Silent()),  # type: ignore[arg-type]
-            blobs=MemoryBlobs(),
-            clock=SystemClock(),
-            entropy=SystemEntropy(),
-            secrets=EnvironmentSecrets({}),
-        )
-        await Starter(platform).start(definition, {"left": 1}, run)
-        clients.close()
-
-    with patch.dict(os.environ, deployment.worker_environment):
-        asyncio.run(begin())
+    deployment.start("join", "join", Random(2).randbytes(LARGE // 2).hex())
+    deployment.start("asks", "asks", 1)
+    deployment.start("ask", "debtor", 1)
 
 
 def test_expressions_see_the_environment_and_the_secrets_of_the_application(
@@ -95,7 +68,7 @@ def test_the_same_start_is_the_same_run_and_another_one_conflicts(deployment: De
 
 
 def test_a_run_goes_on_for_longer_than_lambda_lets_a_loop(deployment: Deployment) -> None:
-    assert deployment.end("count", 60)["output"] == {"count": {"left": 0}}
+    assert deployment.end("count", 60)["output"]["count"]["left"] == 0
 
 
 def test_a_failed_attempt_is_made_again_after_its_delay(deployment: Deployment) -> None:
@@ -108,6 +81,7 @@ def test_a_timer_ends(deployment: Deployment) -> None:
 
 def test_a_large_value_lies_in_the_bucket(deployment: Deployment) -> None:
     assert deployment.end("large")["output"] == {"measure": {"length": LARGE}}
+    assert len(deployment.end("text")["output"]["write"]) == LARGE
     assert [key for key in blobs(deployment, "") if not key.startswith("dead-letters/")]
 
 
@@ -119,26 +93,48 @@ def blobs(deployment: Deployment, prefix: str) -> list[str]:
 
 
 def test_a_signal_ends_a_wait(deployment: Deployment) -> None:
-    environment = {**os.environ, **deployment.worker_environment}
-    command = ["signal", "ask", "answer", "--set", "approved=true", "--aws"]
-    subprocess.run(
-        [sys.executable, "-m", "infra.local.cli", *command], env=environment, cwd=ROOT, check=True
-    )
+    signal(deployment)
     assert deployment.end("ask")["output"] == {"ask": {"approved": True}}
+
+
+def signal(deployment: Deployment) -> None:
+    deployment.tidestep("signal", "ask", "answer", "--set", "approved=true", "--id", "once")
 
 
 def test_whoever_knows_a_callbacks_address_answers_without_a_signature(
     deployment: Deployment, built: Built
 ) -> None:
-    letter = built.desk / "call.txt"
-    eventually(20, lambda: letter.exists() or None, "the letter with the address")
-    address = letter.read_text()
-    api, path = deployment.outputs["ApiUrl"], f"/callbacks/{address.rsplit('/', 1)[1]}"
-    assert address == f"{api}{path}"
-    assert deployment.request(api, "GET", path)[0] == 200
-    status, _ = deployment.request(api, "POST", path, "yes")
-    assert status == 200
-    assert deployment.end("call")["output"] == {"ask": "yes"}
+    api = deployment.outputs["ApiUrl"]
+    for node in ("first", "second"):
+        address = letter(built, node)
+        path = f"/callbacks/{address.rsplit('/', 1)[1]}"
+        assert address == f"{api}{path}"
+        assert deployment.request(api, "GET", path)[0] == 200
+        assert deployment.request(api, "POST", path, node)[0] == 200
+    assert deployment.end("calls")["output"] == {"first": "first", "second": "second"}
+
+
+def letter(built: Built, node: str) -> str:
+    """The address that the node of run `calls` has given out."""
+    file = built.desk / f"calls-{node}.txt"
+    eventually(20, partial(found, file), "the letter with the address")
+    return file.read_text()
+
+
+def settle_waits(deployment: Deployment, built: Built) -> None:
+    """Answer all that waits; once more changes nothing."""
+    signal(deployment)
+    for node in ("first", "second"):
+        path = f"/callbacks/{letter(built, node).rsplit('/', 1)[1]}"
+        deployment.request(deployment.outputs["ApiUrl"], "POST", path, node)
+    if deployment.view("asks")["status"] == "paused":
+        owe(deployment, "debtor", "asks", "xyz")
+    for run in ("ask", "calls", "asks"):
+        deployment.end(run, 150)
+
+
+def found(file: Path) -> bool | None:
+    return file.exists() or None
 
 
 def test_runs_are_for_those_who_sign(deployment: Deployment) -> None:
@@ -154,6 +150,25 @@ def test_a_lost_message_is_found_by_the_sweeper(deployment: Deployment) -> None:
     assert deployment.end("lost", 200)["status"] == "completed"
 
 
+def test_what_a_run_owes_to_another_is_paid_by_the_sweeper(deployment: Deployment) -> None:
+    eventually(20, partial(waiting, deployment, "asks"), "the waits")
+    owe(deployment, "debtor", "asks", "xyz")
+    assert deployment.end("asks", 150)["status"] == "completed"
+
+
+def waiting(deployment: Deployment, run: str) -> bool | None:
+    """Whether all that the run could do has been done."""
+    return deployment.view(run)["status"] == "paused" or None
+
+
+def test_a_dead_letter_is_sent_again_and_in_the_end_fails_its_attempt(
+    deployment: Deployment,
+) -> None:
+    assert deployment.end("dead-0")["status"] == "completed"
+    failed = deployment.end("dead-3")
+    assert (failed["status"], failed["error"]["type"]) == ("failed", "Undeliverable")
+
+
 def test_a_message_that_is_not_ours_is_kept_aside_after_its_last_delivery(
     deployment: Deployment,
 ) -> None:
@@ -166,24 +181,35 @@ def test_a_message_that_is_not_ours_is_kept_aside_after_its_last_delivery(
 def test_a_sleeping_actor_is_woken_by_a_request_and_keeps_its_state(
     deployment: Deployment, runner: None
 ) -> None:
-    api = deployment.outputs["ActorsUrl"]
+    assert ask(deployment, "counter/main") == {"count": 1, "wakes": 1}
+    assert ask(deployment, "counter/main") == {"count": 2, "wakes": 1}
+    await_sleep(deployment, "counter")
+    assert ask(deployment, "counter/main") == {"count": 3, "wakes": 2}
 
-    def ask() -> dict[str, Any]:
-        def look() -> dict[str, Any] | None:
-            status, answer = deployment.request(api, "GET", "/actors/counter/main")
-            return answer if status == 200 else None
 
-        return eventually(60, look, "an answer of the actor")
+def test_a_pool_starts_a_runner_where_an_actor_has_none(
+    deployment: Deployment, made_runners: None
+) -> None:
+    assert ask(deployment, "tally/a") == {"count": 1, "wakes": 1}
+    await_sleep(deployment, "tally")
 
-    assert ask() == {"count": 1, "wakes": 1}
-    assert ask() == {"count": 2, "wakes": 1}
-    command = [sys.executable, "-m", "infra.local.cli", "actors", "list", "--json", "--aws"]
-    environment = {**os.environ, **deployment.worker_environment}
 
-    def asleep() -> str | None:
-        said = subprocess.run(command, env=environment, cwd=ROOT, check=True, capture_output=True)
-        (actor,) = json.loads(said.stdout)
-        return actor["state"] if actor["state"] == "sleeping" else None
+def ask(deployment: Deployment, actor: str) -> dict[str, Any]:
+    """The answer of an actor, which may take longer to wake than API Gateway waits."""
 
-    eventually(60, asleep, "the actor asleep")
-    assert ask() == {"count": 3, "wakes": 2}
+    def look() -> dict[str, Any] | None:
+        status, answer = deployment.request(
+            deployment.outputs["ActorsUrl"], "GET", f"/actors/{actor}"
+        )
+        return answer if status == 200 else None
+
+    return eventually(90, look, f"an answer of {actor}")
+
+
+def await_sleep(deployment: Deployment, name: str) -> None:
+    def look() -> bool | None:
+        actors = json.loads(deployment.tidestep("actors", "list", "--json"))
+        states = [each["state"] for each in actors if each["name"] == name]
+        return True if states == ["sleeping"] else None
+
+    eventually(60, look, f"actor {name} asleep")

@@ -12,6 +12,10 @@ from typing import Any
 
 from tidestep import Context, Emit, Wait, actor
 
+NOTE = (
+    "too long to lie in the head of a run, so that each step writes it as an item of its own " * 2
+)
+
 
 @actor("shop.greet")
 async def greet(order: dict[str, Any], *, shop: str) -> dict[str, Any]:
@@ -19,9 +23,9 @@ async def greet(order: dict[str, Any], *, shop: str) -> dict[str, Any]:
 
 
 @actor("count.on", outports=("again", "done"))
-async def count_on(value: dict[str, int]) -> Emit:
+async def count_on(value: dict[str, Any]) -> Emit:
     left = value["left"] - 1
-    return Emit("again" if left else "done", {"left": left})
+    return Emit("again" if left else "done", {"left": left, "note": NOTE})
 
 
 @actor("flaky.fail_twice")
@@ -35,6 +39,11 @@ async def fail_twice(value: Any, context: Context) -> dict[str, int]:
 async def large_text(value: dict[str, int]) -> str:
     """Random, so that packing makes it no smaller than three quarters."""
     return b64encode(Random(1).randbytes(value["bytes"])).decode()[: value["bytes"]]
+
+
+@actor("large.both")
+async def both(left: str, right: str) -> dict[str, str]:
+    return {"left": left, "right": right}
 
 
 @actor("large.measure")
@@ -52,6 +61,6 @@ async def ask_by_callback(question: Any, context: Context) -> Any:
     """Leaves the address where the test looks for it, as a mail would."""
     if context.resumed == "signal":
         return context.signal
-    letter = Path(os.environ["DESK"]) / f"{context.run_id}.txt"
+    letter = Path(os.environ["DESK"]) / f"{context.run_id}-{context.node}.txt"
     letter.write_text(context.callback_url)
     return Wait("answer", timedelta(hours=1))

@@ -1,4 +1,4 @@
-"""A stateful actor, hosted by a runner of the test's."""
+"""Stateful actors: one whose runner is there, one whose runners are started when they are needed."""
 
 from __future__ import annotations
 
@@ -19,5 +19,12 @@ class Counter(StatefulActor[Count]):
         self.state.wakes += 1
 
     async def on_request(self, request: Request) -> dict[str, int]:
+        await self.kv.put_many({"a": 1, "b": 2})
+        await self.kv.delete(*await self.kv.list())
         self.state.count += 1
         return {"count": self.state.count, "wakes": self.state.wakes}
+
+
+@stateful_actor(idle=2)
+class Tally(Counter):
+    pass
