@@ -5,6 +5,7 @@
 - CloudFormation takes a number written as text, which is what every parameter of a nested stack is;
   ministack hands the text to the poller of a queue, which fails.
 - What an update of a nested stack leaves as it is keeps its attributes; ministack forgets them.
+- A deleted nested stack leaves what it retains; ministack deletes it.
 - Who may send one message may send a batch; ministack wants a permission that AWS does not have.
 - Every request of a function's role that is checked against its policies is noted, one JSON object
   a line, in the file that MINISTACK_REQUESTS names.
@@ -78,6 +79,20 @@ def _keep_attributes() -> None:
     provisioners._update_resource = kept
 
 
+def _retain_in_nested_stacks() -> None:
+    handlers = provisioners._RESOURCE_HANDLERS["AWS::CloudFormation::Stack"]
+    delete = handlers["delete"]
+
+    def deleted(physical: str, properties: Any) -> Any:
+        stack = cloudformation._stacks.get(provisioners._nested_stack_lookup_name(physical), {})
+        for logical, resource in stack.get("_template", {}).get("Resources", {}).items():
+            if resource.get("DeletionPolicy") == "Retain":
+                stack["_resources"].pop(logical, None)
+        return delete(physical, properties)
+
+    handlers["delete"] = deleted
+
+
 def _note_requests(path: str) -> None:
     evaluate, enforce = iam_evaluator.evaluate, iam_evaluator.enforce
     asking: ContextVar[Any] = ContextVar("asking", default=None)
@@ -108,5 +123,6 @@ if __name__ == "__main__":
     _transform_nested_templates()
     _take_numbers_as_text()
     _keep_attributes()
+    _retain_in_nested_stacks()
     _note_requests(os.environ["MINISTACK_REQUESTS"])
     app.main()

@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from infra.local.cli.commands import (
+    deploying,
     documents,
     keys,
     operating,
+    projects,
     runs,
     serving,
     simulating,
@@ -57,3 +59,5 @@ stateful.add_to(app)
 documents.add_to(app)
 simulating.add_to(app)
 keys.add_to(app)
+projects.add_to(app)
+deploying.add_to(app)

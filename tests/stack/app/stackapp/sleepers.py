@@ -1,4 +1,4 @@
-"""Stateful actors: one whose runner is there, one whose runners are started when they are needed."""
+"""Stateful actors: of one the runner is there, of the other runners are started when needed."""
 
 from __future__ import annotations
 

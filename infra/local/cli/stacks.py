@@ -1,0 +1,70 @@
+"""What a deployed stack says of itself: its outputs, and what commands with `--aws` need."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from engine.errors import Misconfigured, PlatformError
+from infra.aws.client import ThreadedClients
+from infra.local.cli.doctoring import Chosen
+from infra.local.cli.exits import NotThere
+
+VARIABLES: Mapping[str, str] = {
+    "TIDESTEP_TABLE": "TableName",
+    "TIDESTEP_QUEUE_URL": "QueueUrl",
+    "TIDESTEP_BUCKET": "BucketName",
+}
+"""Variable -> the output of the stack that it is set to."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeployedStack:
+    """A stack that is there, with its outputs."""
+
+    name: str
+    region: str
+    outputs: Mapping[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that commands with `--aws` read. Raises Misconfigured."""
+        missing = [each for each in VARIABLES.values() if each not in self.outputs]
+        if missing:
+            raise Misconfigured(
+                f"stack '{self.name}' has no output {', '.join(missing)}: pass them on from the "
+                "stack that it nests, as the template of `tidestep init` does"
+            )
+        told = {variable: self.outputs[output] for variable, output in VARIABLES.items()}
+        return {**told, "AWS_REGION": self.region}
+
+
+def need_aws_packages() -> None:
+    """Raises Misconfigured."""
+    if importlib.util.find_spec("botocore") is None:
+        raise Misconfigured("this needs the AWS packages: pip install 'tidestep[aws]'")
+
+
+async def deployed_stack(chosen: Chosen) -> DeployedStack:
+    """Ask CloudFormation. Raises NotThere for a stack that is not, Misconfigured, StoreUnusable."""
+    need_aws_packages()
+    environment = dict(os.environ)
+    if chosen.region:
+        environment["AWS_REGION"] = chosen.region
+    clients = ThreadedClients(connections=1, environment=environment)
+    try:
+        client = await clients.later("cloudformation")
+        answer = await client.call("describe_stacks", StackName=chosen.stack)
+    except PlatformError as error:
+        if "does not exist" in str(error):
+            raise NotThere(
+                f"there is no stack '{chosen.stack}' in this account and region: "
+                "`tidestep deploy` makes it"
+            ) from error
+        raise
+    finally:
+        clients.close()
+    stack = answer["Stacks"][0]
+    outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
+    return DeployedStack(stack["StackName"], stack["StackId"].split(":")[3], outputs)

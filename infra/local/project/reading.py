@@ -1,0 +1,108 @@
+"""A project as it is: what its template says of the code that is deployed.
+
+What must stay true: the template may say anything beside; of values that only CloudFormation knows
+(`!Ref`, `!Sub`), nothing is guessed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import CallerError, Misconfigured, TidestepError
+from infra.stack.layout import TEMPLATE
+
+LAID_OUT = Path(".tidestep")
+"""Where our code and templates are laid out, in the project's directory."""
+LOCATION = (LAID_OUT / TEMPLATE).as_posix()
+TEMPLATES = ("template.yaml", "template.yml")
+"""Where the SAM CLI looks."""
+
+
+class NoProject(CallerError):
+    """The directory is not that of a project."""
+
+    exit_code = 4
+    http_status = 404
+
+
+@dataclass(frozen=True, slots=True)
+class FirstRun:
+    """A workflow of the project that can be started: its file, actors, and an input as JSON."""
+
+    workflow: Path
+    actors: tuple[str, ...]
+    input: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What the template passes to the stack; texts, as far as they are written out there."""
+
+    directory: Path
+    parameters: Mapping[str, str]
+
+    def first_run(self) -> FirstRun | None:
+        """The first of its workflows, or None where the template does not say it in so many words.
+
+        The input is the first example of the workflow's input schema, or else null.
+        """
+        given = self.parameters
+        if not {"App", "Actors", "Workflows"} <= set(given):
+            return None
+        with suppress(TidestepError, OSError, ValueError):
+            return self._first_run(given["App"], given["Actors"], given["Workflows"])
+        return None
+
+    def _first_run(self, app: str, actors: str, workflows: str) -> FirstRun | None:
+        from engine.actors import split_paths
+        from engine.documents import read_source
+        from infra.aws.deployed import workflow_files
+
+        root = self.directory.resolve()
+        code = (root / LOCATION).parent.joinpath(app).resolve()
+        file = workflow_files(split_paths(workflows), [str(code)])[0]
+        document = read_source(str(file)).value
+        schema = document.get("input_schema") if isinstance(document, dict) else None
+        examples = schema.get("examples") if isinstance(schema, dict) else None
+        input = examples[0] if isinstance(examples, list) and examples else None
+        return FirstRun(file.relative_to(root), tuple(split_paths(actors)), input)
+
+
+def read_project(directory: Path) -> Project:
+    """Raises NoProject where no template nests ours, Misconfigured for one that is no YAML."""
+    file = next((directory / name for name in TEMPLATES if (directory / name).is_file()), None)
+    if file is None:
+        raise NoProject(
+            f"there is no {TEMPLATES[0]} here: go to the directory of your project, or make one "
+            "with `tidestep init NAME`"
+        )
+    resources = _mapping(_mapping(_loaded(file)).get("Resources"))
+    for resource in resources.values():
+        properties = _mapping(_mapping(resource).get("Properties"))
+        if Path(str(properties.get("Location"))) == Path(LOCATION):
+            given = _mapping(properties.get("Parameters"))
+            texts = {str(name): str(each) for name, each in given.items() if isinstance(each, str)}
+            return Project(directory, texts)
+    raise NoProject(
+        f"{file.name} here has no resource whose Location is {LOCATION}, which is how a project "
+        "nests Tidestep's stack: `tidestep init NAME` makes one to look at"
+    )
+
+
+def _loaded(file: Path) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        # Not the safe loader: it refuses the tags of CloudFormation. This one makes no objects.
+        return YAML(typ="rt").load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError) as error:
+        raise Misconfigured(f"{file.name} cannot be read: {error}") from error
+
+
+def _mapping(value: Any) -> Mapping[Any, Any]:
+    return value if isinstance(value, Mapping) else {}

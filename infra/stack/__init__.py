@@ -1,0 +1,1 @@
+"""What is deployed to AWS: the templates that an application nests, and how they are laid out."""

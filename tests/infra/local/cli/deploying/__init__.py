@@ -1,0 +1,1 @@
+"""`tidestep deploy` and `tidestep env`, without the SAM CLI and without AWS."""
