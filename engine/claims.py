@@ -24,18 +24,20 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import msgspec
 
 from engine.errors import (
+    Corrupt,
     Interrupted,
-    NewerFormat,
     OutOfTime,
     PlatformError,
     StepCrashed,
     TidestepError,
 )
+from engine.formats import OtherFormats, read
 from engine.layout import RunKey, claim_item, once_item
 from engine.ports import Item, ItemConflict, Platform
 from engine.snapshot import Token
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 GIVEN_BACK = ""
 """The execution of a claim whose holder did not die, and could not finish."""
 LATE_MS = 30_000
@@ -139,7 +141,7 @@ class Claims:
                     alone = True
                 if deadline <= self._platform.clock.now():
                     raise OutOfTime(f"run {key.run}: another attempt took all the time of the step")
-                ours = _encode(Claim(FORMAT, execution, deadline, judgement.deaths))
+                ours = encode_claim(Claim(FORMAT, execution, deadline, judgement.deaths))
                 try:
                     await self._platform.journal.swap(Item(key.partition, name, ours), before)
                     break
@@ -171,7 +173,7 @@ class Claims:
         name = claim_item(epoch, token)
 
         async def claim() -> bytes:
-            ours = _encode(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
+            ours = encode_claim(Claim(FORMAT, self._platform.entropy.new_id(), deadline))
             with suppress(ItemConflict, PlatformError):  # best effort: it saves a second execution
                 await self._platform.journal.swap(Item(key.partition, name, ours), None)
                 written.append(name)
@@ -199,7 +201,7 @@ class Claims:
         )
 
     async def _give_back(self, key: RunKey, name: str, ours: bytes, deaths: int) -> None:
-        item = Item(key.partition, name, _encode(Claim(FORMAT, GIVEN_BACK, 0, deaths)))
+        item = Item(key.partition, name, encode_claim(Claim(FORMAT, GIVEN_BACK, 0, deaths)))
         with suppress(ItemConflict, PlatformError):  # else it counts as one death
             await self._platform.journal.swap(item, ours)
 
@@ -211,12 +213,13 @@ class Claims:
         return self._alone[1]
 
 
+def encode_claim(claim: Claim) -> bytes:
+    return _encode(claim)
+
+
 def decode_claim(body: bytes) -> Claim:
-    """Raises NewerFormat; what cannot be read claims nothing."""
+    """Raises NewerFormat; what is damaged claims nothing."""
     try:
-        claim = _decode(body)
-    except msgspec.DecodeError:
+        return read("claim", body, _decode, FORMAT, OTHER_FORMATS)
+    except Corrupt:
         return Claim(FORMAT, GIVEN_BACK, 0)
-    if claim.format > FORMAT:
-        raise NewerFormat(f"claim format {claim.format}; this version reads up to {FORMAT}")
-    return claim

@@ -14,9 +14,12 @@ from typing import Any, Literal
 
 import msgspec
 
-from engine.errors import Corrupt, NewerFormat
+from engine.errors import Corrupt
+from engine.formats import OtherFormats, read
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
+"""What they make of a definition is never stored: its digest names the bytes that it has."""
 DEFAULT_INPORT = "in"
 DEFAULT_OUTPORT = "out"
 ERROR_PORT = "error"
@@ -113,11 +116,7 @@ class Definition(msgspec.Struct, frozen=True, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
-_decoder = msgspec.msgpack.Decoder(Definition)
-
-
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
+_decode = msgspec.msgpack.Decoder(Definition).decode
 
 
 def encode_definition(definition: Definition) -> tuple[bytes, bytes]:
@@ -134,9 +133,6 @@ def decode_definition(body: bytes) -> Definition:
     """Raises NewerFormat or Corrupt."""
     try:
         body = zlib.decompress(body)
-        stored = msgspec.msgpack.decode(body, type=_Prefix).format
-        if stored > FORMAT:
-            raise NewerFormat(f"definition format {stored}; this version reads up to {FORMAT}")
-        return _decoder.decode(body)
-    except (msgspec.DecodeError, zlib.error) as error:
+    except zlib.error as error:
         raise Corrupt(f"a stored definition cannot be decoded: {error}") from error
+    return read("definition", body, _decode, FORMAT, OTHER_FORMATS)

@@ -26,10 +26,11 @@ from engine.attempt import Attempt
 from engine.claims import Claims, Fatal, Taken
 from engine.errors import Corrupt, OutOfTime
 from engine.events import executing
+from engine.heads import named_head
 from engine.layout import RunKey, claim_item
 from engine.ports import Platform
 from engine.receiving import Handled, Received, Receiver
-from engine.snapshot import Token, decode_head
+from engine.snapshot import Token
 from engine.timing import rate_delay
 
 log = logging.getLogger("tidestep")
@@ -86,7 +87,7 @@ class Dispatcher(Receiver):
         except Corrupt:
             # What the head referred to may have been dropped by a save since; a newer head knows.
             current = await self._platform.journal.head(key)
-            if current is None or decode_head(current).rev == head.rev:
+            if current is None or named_head(key, current).rev == head.rev:
                 raise
         finally:
             self.running.discard(name)

@@ -26,7 +26,7 @@ from engine.errors import (
 )
 from engine.events import Event, Type
 from engine.folding import fold
-from engine.heads import read_head
+from engine.heads import named_head, read_head
 from engine.json_values import decode_json, encode_json
 from engine.layout import FORK_ITEM, RunKey, page_item, payload_item, run_key
 from engine.loaded import Definitions, LoadedDefinition
@@ -44,7 +44,6 @@ from engine.snapshot import (
     State,
     Token,
     Value,
-    decode_head,
     encode_page,
     status_of,
 )
@@ -123,6 +122,7 @@ class Forker:
         await copier.flush()
         stored = await self._input(fork, copier, head, loaded.definition, input)
         first = first_head(loaded.definition, head.definition, digest, stored, head.created_at)
+        first = replace(first, format=head.format)  # which the entries that are copied may need
         before, pages = _folded(first, loaded.definition, kept)
         now, chosen = self._platform.clock.now(), entries[-1]
         while before.epoch < chosen.epoch:  # an operator's retry led to the step
@@ -304,7 +304,7 @@ def _messages(definition: Definition, token: Token, message: Any) -> Mapping[int
 
 def _again(key: RunKey, current: bytes | None, digest: bytes) -> Started:
     """The id is taken: by the same fork, or by another run. Raises RunExists."""
-    existing = None if current is None else decode_head(current)
+    existing = None if current is None else named_head(key, current)
     if existing is None or existing.start_digest != digest:
         raise _taken(key)
     return Started(key, False, existing.status)

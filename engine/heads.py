@@ -1,4 +1,4 @@
-"""Load a run's head, for whoever was given the run's name by a person or a program."""
+"""Load a run's head; what is wrong with one is said with the run's name."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ async def read_head(reader: Reader, key: RunKey) -> Head:
     body = await reader.head(key)
     if body is None:
         raise RunNotFound(f"there is no run '{key.run}'")
+    return named_head(key, body)
+
+
+def named_head(key: RunKey, body: bytes) -> Head:
+    """The head that `body` holds. Raises NewerFormat or Corrupt, which name the run."""
     try:
         return decode_head(body)
     except NewerFormat as error:
-        raise NewerFormat(
-            f"run '{key.run}' was saved by a newer version of Tidestep: {error}; use that version"
-        ) from error
+        raise NewerFormat(f"run '{key.run}': {error}") from error
     except Corrupt as error:
         raise Corrupt(f"run '{key.run}': {error}; restore it, or leave it alone") from error

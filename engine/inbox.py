@@ -18,12 +18,14 @@ from collections.abc import Iterable
 import msgspec
 
 from engine.errors import Corrupt, NewerFormat
+from engine.formats import OtherFormats, read
 from engine.layout import INBOX_PREFIX, RunKey
 from engine.outcomes import Expired, Signalled
 from engine.ports import Reader
 from engine.snapshot import Head, State, Token, Value, Wait
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 BY_NAME = -1
 """`Signal.node` of a signal that any wait of its name may take."""
 
@@ -49,10 +51,6 @@ class Signal(msgspec.Struct, frozen=True, array_like=True):
     """Rises from one signal of a sender to the next."""
 
 
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Signal).decode
 
@@ -63,22 +61,22 @@ def encode_signal(signal: Signal) -> bytes:
 
 def decode_signal(body: bytes) -> Signal:
     """Raises NewerFormat or Corrupt."""
-    try:
-        stored = msgspec.msgpack.decode(body, type=_Prefix).format
-        if stored > FORMAT:
-            raise NewerFormat(f"signal format {stored}; this version reads up to {FORMAT}")
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"a stored signal cannot be decoded: {error}") from error
+    return read("signal", body, _decode, FORMAT, OTHER_FORMATS)
 
 
 async def read_inbox(reader: Reader, key: RunKey, head: Head) -> list[tuple[str, Signal]]:
-    """What lies in the inbox and is not consumed, oldest first, with the items' names."""
-    return [
-        (name, decode_signal(body))
-        async for name, body in reader.scan(key.partition, INBOX_PREFIX)
-        if name not in head.consumed
-    ]
+    """What lies in the inbox and is not consumed, oldest first, with the items' names.
+
+    Raises NewerFormat or Corrupt, which name the run.
+    """
+    try:
+        return [
+            (name, decode_signal(body))
+            async for name, body in reader.scan(key.partition, INBOX_PREFIX)
+            if name not in head.consumed
+        ]
+    except (NewerFormat, Corrupt) as error:
+        raise type(error)(f"run '{key.run}': {error}") from error
 
 
 def for_wait(signal: Signal, wait: Wait) -> bool:

@@ -18,9 +18,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
+from msgspec.structs import replace
 
 from engine.callbacks import SigningKey, named_key, verify
-from engine.errors import Corrupt, Misconfigured, NewerFormat
+from engine.errors import Corrupt, Misconfigured
+from engine.formats import OtherFormats, read
 from engine.layout import WaitAddress
 from engine.ports import Clock, Entropy, Item, ItemConflict, Journal
 
@@ -30,6 +32,7 @@ ITEM = "callbacks"
 KEYS_VARIABLE = "TIDESTEP_CALLBACK_KEYS"
 """Where an operator gives the keys instead."""
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 KEPT = 5
 MAX_AGE_MS = 300_000
 """How long a process signs with what it has read: as long as a rotation takes to reach them all."""
@@ -38,15 +41,11 @@ REREAD_MS = 1_000
 one that another process has just signed; not for every token, for anybody can make those up."""
 
 
-class _Ring(msgspec.Struct, frozen=True, array_like=True):
+class Ring(msgspec.Struct, frozen=True, array_like=True):
     """Newest first."""
 
     format: int
     keys: tuple[SigningKey, ...]
-
-
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
 
 
 class KeyRing:
@@ -94,17 +93,18 @@ class KeyRing:
             raise Misconfigured(f"the keys are those of {KEYS_VARIABLE}: change them there")
         stored = await self._stored()
         while True:
-            keys = () if stored is None else _decode_ring(stored)
-            body = _encode(_Ring(FORMAT, (self._next(keys), *keys)[:KEPT]))
+            ring = Ring(FORMAT, ()) if stored is None else decode_ring(stored)
+            keys = (self._next(ring.keys), *ring.keys)[:KEPT]
+            body = encode_ring(replace(ring, keys=keys))
             stored = await self._swap(body, stored)
             if stored == body:
-                return self._remember(_decode_ring(body))
+                return self._remember(keys)
 
     async def _first(self) -> tuple[SigningKey, ...]:
         """A ring of one key, or the one that another process has been quicker to make."""
-        body = _encode(_Ring(FORMAT, (self._next(()),)))
+        body = encode_ring(Ring(FORMAT, (self._next(()),)))
         stored = await self._swap(body, None)
-        return self._remember(_decode_ring(body if stored is None else stored))
+        return self._remember(decode_ring(body if stored is None else stored).keys)
 
     async def _swap(self, body: bytes, expected: bytes | None) -> bytes | None:
         """Replace the ring; returns what is stored then, which is `body` unless another won."""
@@ -120,7 +120,7 @@ class KeyRing:
 
     async def _read(self) -> tuple[SigningKey, ...]:
         stored = await self._stored()
-        return self._remember(() if stored is None else _decode_ring(stored))
+        return self._remember(() if stored is None else decode_ring(stored).keys)
 
     async def _stored(self) -> bytes | None:
         return (await self._journal.items(PARTITION, [ITEM])).get(ITEM)
@@ -137,19 +137,17 @@ class KeyRing:
         return not 0 <= age < age_ms  # a clock that was set back must not make it last
 
 
-def _decode_ring(body: bytes) -> tuple[SigningKey, ...]:
-    try:
-        stored = _decode_prefix(body).format
-        if stored > FORMAT:
-            raise NewerFormat(f"callback keys format {stored}; this version reads up to {FORMAT}")
-        keys = _decode(body).keys
-    except msgspec.MsgspecError as error:
-        raise Corrupt(f"the callback keys cannot be decoded: {error}") from error
-    if not keys:
+def encode_ring(ring: Ring) -> bytes:
+    return _encode(ring)
+
+
+def decode_ring(body: bytes) -> Ring:
+    """Raises NewerFormat or Corrupt."""
+    ring = read("ring of callback keys", body, _decode, FORMAT, OTHER_FORMATS)
+    if not ring.keys:
         raise Corrupt("the callback keys are stored, and there is none among them")
-    return keys
+    return ring
 
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode = msgspec.msgpack.Decoder(_Ring).decode
-_decode_prefix = msgspec.msgpack.Decoder(_Prefix).decode
+_decode = msgspec.msgpack.Decoder(Ring).decode

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 from engine.definition import Definition, decode_definition
-from engine.errors import Corrupt
+from engine.errors import Corrupt, NewerFormat
 from engine.layout import DEFINITION_ITEM, definition_partition
 from engine.ports import Reader
 
@@ -65,7 +65,10 @@ class Definitions:
         items = await self._reader.items(partition, [DEFINITION_ITEM])
         if DEFINITION_ITEM not in items:
             raise Corrupt(f"definition {digest.hex()} is missing, and a run names it")
-        loaded = LoadedDefinition(decode_definition(items[DEFINITION_ITEM]))
+        try:
+            loaded = LoadedDefinition(decode_definition(items[DEFINITION_ITEM]))
+        except (NewerFormat, Corrupt) as error:
+            raise type(error)(f"definition {digest.hex()}: {error}") from error
         self._loaded[key] = loaded
         if len(self._loaded) > self._capacity:
             self._loaded.popitem(last=False)

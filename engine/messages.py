@@ -1,14 +1,16 @@
 """What travels on the queue: the name of a token, and nothing with authority.
 
 A message says "look at this token of this run"; the snapshot decides what that means (DESIGN §4
-rule 4). It is JSON, because SQS carries text and people read dead letters.
+rule 4). It is JSON, because SQS carries text and people read dead letters. Its fields have names
+and defaults, and that is all the upgrading that it needs: none outlives the queue's retention.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from engine.errors import Corrupt, NewerFormat
+from engine.errors import Corrupt
+from engine.formats import newer
 from engine.layout import RUN_KIND, RunKey
 
 FORMAT = 1
@@ -55,7 +57,7 @@ def decode_message(body: str) -> Message:
     try:
         stored = msgspec.json.decode(body, type=_Prefix).format
         if stored > SERVICE_FORMAT:
-            raise NewerFormat(f"message format {stored}; this version reads up to {SERVICE_FORMAT}")
+            raise newer("message", stored, SERVICE_FORMAT)
         return _decoder.decode(body)
     except msgspec.DecodeError as error:
         raise Corrupt(f"not a message of ours: {error}") from error

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from engine.errors import Corrupt
+from engine.errors import Corrupt, NewerFormat
 from engine.layout import PAGE_PREFIX, RunKey
 from engine.ports import Reader
 from engine.snapshot import PAGE_ENTRIES, Head, Page, decode_page
@@ -30,8 +30,8 @@ async def read_pages(reader: Reader, key: RunKey, head: Head) -> AsyncIterator[P
 
 
 def read_page(key: RunKey, body: bytes) -> Page:
-    """Raises NewerFormat or Corrupt."""
+    """Raises NewerFormat or Corrupt, which name the run."""
     try:
         return decode_page(body)
-    except Corrupt as error:
-        raise Corrupt(f"run '{key.run}': {error}") from error
+    except (NewerFormat, Corrupt) as error:
+        raise type(error)(f"run '{key.run}': {error}") from error

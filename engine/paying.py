@@ -17,11 +17,12 @@ from msgspec.structs import replace
 
 from engine.definition import Definition
 from engine.errors import CallerError, Corrupt, InboxFull, NewerFormat
+from engine.heads import named_head
 from engine.layout import RunKey
 from engine.ports import Commit, Delivery, Platform, RevisionConflict
 from engine.records import head_record
 from engine.signalling import Signaller
-from engine.snapshot import Head, Payload, decode_head
+from engine.snapshot import Head, Payload
 from engine.timing import LOOK_AFTER_MS, next_look
 from engine.values import Values
 
@@ -70,7 +71,7 @@ class Payer:
                 if conflict.current is None:
                     await journal.send((), acknowledgement)
                     return
-                head = decode_head(conflict.current)
+                head = named_head(key, conflict.current)
 
     async def _send(self, key: RunKey, head: Head, definition: Definition) -> set[str]:
         """Send in order; the ids of what is paid, or can never be."""

@@ -26,8 +26,9 @@ from msgspec.structs import replace
 
 from engine.attempt import Attempted
 from engine.ending import limit_reached
-from engine.errors import Corrupt, NewerFormat
+from engine.errors import NewerFormat
 from engine.events import ended_event, settled_events
+from engine.heads import named_head
 from engine.inbox import dead_signals, outcome_of, read_inbox
 from engine.layout import RUN_KIND, RunKey, message_group
 from engine.loaded import Definitions, LoadedDefinition
@@ -40,7 +41,7 @@ from engine.records import at_once, head_record, token_sends
 from engine.remembering import clear_away
 from engine.saving import Saver
 from engine.settle import Settled
-from engine.snapshot import Head, State, Status, Token, decode_head
+from engine.snapshot import Head, State, Status, Token
 from engine.timing import API_LOOK_MS, QUEUE_REACH_MS, in_time
 
 if TYPE_CHECKING:
@@ -143,10 +144,7 @@ class Receiver(ABC):
         if body is None:
             await journal.send((), delivery)
             return Handled("unknown run", message.run)
-        try:
-            head = decode_head(body)
-        except Corrupt as error:
-            raise Corrupt(f"run '{key.run}': {error}") from error
+        head = named_head(key, body)
         loaded = await self._definitions.get(key.tenant, head.definition)
         received = Received(key, head, loaded, message, delivery, deadline)
         decision = plan(head, message, self._platform.clock.now())
@@ -220,7 +218,7 @@ class Receiver(ABC):
                 if conflict.current is None:
                     await self._platform.journal.send((), received.delivery)
                     return Handled("unknown run", key.run)
-                head = decode_head(conflict.current)
+                head = named_head(key, conflict.current)
             pending = head.find(token.node, token.visit, token.attempt)
             if (
                 pending is None

@@ -15,12 +15,14 @@ import msgspec
 from msgspec.structs import replace
 
 from engine.errors import Corrupt, NewerFormat
+from engine.formats import OtherFormats, read
 from engine.inbox import Signal
 from engine.json_values import decode_json
 from engine.layout import RunKey, signal_item
 from engine.ports import Item, ItemConflict, Journal
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 
 
 class Remembered(msgspec.Struct, frozen=True, array_like=True):
@@ -50,14 +52,11 @@ def remembered_item(key: RunKey, id: str, remembered: Remembered) -> Item:
 
 
 def recalled(key: RunKey, body: bytes) -> Remembered:
-    """Raises NewerFormat or Corrupt."""
+    """Raises NewerFormat or Corrupt, which name the run."""
     try:
-        remembered = _decode(body)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"run '{key.run}': what is remembered of a signal: {error}") from error
-    if remembered.format > FORMAT:
-        raise NewerFormat(f"run '{key.run}' remembers a signal in format {remembered.format}")
-    return remembered
+        return read("memory of a signal", body, _decode, FORMAT, OTHER_FORMATS)
+    except (NewerFormat, Corrupt) as error:
+        raise type(error)(f"run '{key.run}': {error}") from error
 
 
 async def recall(journal: Journal, key: RunKey, id: str) -> Remembered | None:
@@ -69,9 +68,13 @@ async def recall(journal: Journal, key: RunKey, id: str) -> Remembered | None:
 
 async def refuse(journal: Journal, key: RunKey, id: str, remembered: Remembered) -> None:
     """Remember that nobody took this signal, and clear it away."""
-    before = remembered_item(key, id, remembered).body
-    with suppress(ItemConflict):  # somebody else has refused it
-        await journal.swap(remembered_item(key, id, replace(remembered, refused=True)), before)
+    name = signal_item(id)
+    # as it is stored: another version may have written it, in other bytes
+    before = (await journal.items(key.partition, [name])).get(name)
+    if before is not None:
+        refused = replace(recalled(key, before), refused=True)
+        with suppress(ItemConflict):  # somebody else has refused it
+            await journal.swap(remembered_item(key, id, refused), before)
     await journal.remove(key.partition, [remembered.item])
 
 

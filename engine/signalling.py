@@ -55,6 +55,7 @@ from engine.layout import (
 from engine.loaded import Definitions
 from engine.outcomes import Settling, Signalled
 from engine.ports import Item, ItemConflict, Platform, RevisionConflict
+from engine.remembering import FORMAT as MEMORY_FORMAT
 from engine.remembering import (
     Remembered,
     clear_away,
@@ -164,7 +165,7 @@ class Signaller:
         name = payload_item(signal.id, platform.entropy.new_id())
         value, payload = await store_value(text, key.partition, name, platform.blobs)
         item = inbox_item(at, signal.id)
-        remembered = Remembered(FORMAT, digest, at, item)
+        remembered = Remembered(MEMORY_FORMAT, digest, at, item)
         marker = remembered_item(key, signal.id, remembered)
         body = encode_signal(replace(signal, at=at, value=value))
         also = [Item(key.partition, item, body), *([payload] if payload is not None else [])]

@@ -6,7 +6,8 @@ What must stay true
 - Results are numbered from 1 without gaps (0 stands for the run's input), so a reference to a value
   is one integer, and the page that holds result n follows from n alone.
 - Fields are only ever added at the end, with defaults: older bytes decode in newer code. A change
-  that newer bytes could not survive in older code raises `FORMAT` (DESIGN §4 rule 20).
+  that newer bytes could not survive in older code raises `FORMAT`, of heads and pages together, as
+  `engine.formats` says (DESIGN §4 rule 20). A head keeps the format that it was read in.
 - Times are milliseconds. What an entry says of times and of other results is a distance: from the
   entry before it, or back from its own number. Distances stay as short on the wire at the ten
   thousandth step as at the tenth; absolute numbers do not.
@@ -16,13 +17,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum, StrEnum
-from typing import NoReturn
 
 import msgspec
 
-from engine.errors import Corrupt, NewerFormat
+from engine.formats import OtherFormats, read, reread
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
+"""Of heads."""
+OTHER_PAGE_FORMATS: OtherFormats = {}
 PAGE_ENTRIES = 6
 RUN_INPUT = 0
 """The reference that stands for the run's input."""
@@ -324,14 +327,9 @@ def back(number: int, distances: tuple[int, ...]) -> tuple[int, ...]:
     return tuple([number - each if each > 0 else each for each in distances])
 
 
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
-
-
 _encode = msgspec.msgpack.Encoder().encode
 _decode_head = msgspec.msgpack.Decoder(Head).decode
 _decode_page = msgspec.msgpack.Decoder(Page).decode
-_decode_prefix = msgspec.msgpack.Decoder(_Prefix).decode
 
 
 def encode_head(head: Head) -> bytes:
@@ -344,34 +342,18 @@ def encode_page(page: Page) -> bytes:
 
 def decode_head(body: bytes) -> Head:
     """Raises NewerFormat or Corrupt."""
-    try:
+    try:  # as `read` does, without the call: each step comes here
         head = _decode_head(body)
-    except msgspec.DecodeError as error:
-        _raise_for("head", body, error)
-    if head.format > FORMAT:
-        raise NewerFormat(f"head format {head.format}; this version reads up to {FORMAT}")
-    return head
+        if head.format == FORMAT:
+            return head
+    except ValueError:
+        pass  # of another format, or damaged
+    return reread("head", body, _decode_head, FORMAT, OTHER_FORMATS)
 
 
 def decode_page(body: bytes) -> Page:
     """Raises NewerFormat or Corrupt."""
-    try:
-        page = _decode_page(body)
-    except msgspec.DecodeError as error:
-        _raise_for("page", body, error)
-    if page.format > FORMAT:
-        raise NewerFormat(f"page format {page.format}; this version reads up to {FORMAT}")
-    return page
-
-
-def _raise_for(what: str, body: bytes, error: Exception) -> NoReturn:
-    try:
-        stored = _decode_prefix(body).format
-    except msgspec.DecodeError:
-        stored = FORMAT
-    if stored > FORMAT:
-        raise NewerFormat(f"{what} format {stored}; this version reads up to {FORMAT}") from error
-    raise Corrupt(f"a stored {what} cannot be decoded: {error}") from error
+    return read("page", body, _decode_page, FORMAT, OTHER_PAGE_FORMATS)
 
 
 def page_first(number: int) -> int:

@@ -25,12 +25,14 @@ from engine.errors import (
     TooLarge,
 )
 from engine.events import Event, Type
+from engine.heads import named_head
 from engine.json_values import encode_json
 from engine.layout import DEFAULT_TENANT, FORK_ITEM, RUN_INPUT_ITEM, RunKey, run_key
+from engine.loaded import Definitions
 from engine.plan import owned_by
 from engine.ports import Commit, Limits, Platform, RevisionConflict
 from engine.records import definition_item, head_record, token_sends
-from engine.snapshot import FORMAT, STARTED, Head, State, Status, Token, Value, decode_head
+from engine.snapshot import FORMAT, STARTED, Head, State, Status, Token, Value
 from engine.timing import API_LOOK_MS, next_look, runnable
 from engine.values import store_value
 
@@ -83,7 +85,7 @@ class Starter:
         try:
             await platform.journal.commit(commit)
         except RevisionConflict as conflict:
-            return await self._again(key, start_digest, conflict.current)
+            return await self._again(key, definition, input, start_digest, conflict.current)
         if platform.events is not None:
             platform.events.publish(
                 Event(Type.STARTED, key.tenant, key.run, definition.name, head.created_at)
@@ -95,12 +97,21 @@ class Starter:
         if await self._platform.journal.items(key.partition, [FORK_ITEM]):
             raise RunExists(f"run '{key.run}' is a fork of another run; choose another id")
 
-    async def _again(self, key: RunKey, start_digest: bytes, current: bytes | None) -> Started:
+    async def _again(
+        self,
+        key: RunKey,
+        definition: Definition,
+        input: Any,
+        start_digest: bytes,
+        current: bytes | None,
+    ) -> Started:
         """The id is taken: by the same start, whose messages are sent again, or by another."""
         if current is None:
             raise CallerError(f"run '{key.run}' was deleted while it was being started; try again")
-        head = decode_head(current)
-        if head.start_digest != start_digest:
+        head = named_head(key, current)
+        if head.start_digest != start_digest and not await self._said_otherwise(
+            key.tenant, definition, input, head
+        ):
             raise RunExists(
                 f"run '{key.run}' exists already, with another definition or input; "
                 "choose another id, or leave the id out"
@@ -111,6 +122,18 @@ class Starter:
             sends = token_sends(key, head, owned, now, self._platform.entropy.new_id, again=True)
             await self._platform.journal.send(sends)
         return Started(key, False, head.status)
+
+    async def _said_otherwise(
+        self, tenant: str, definition: Definition, input: Any, head: Head
+    ) -> bool:
+        """Whether it is the same start, of a definition that another version has written down: a
+        field that one of the two does not know gives it another digest. Raises NewerFormat.
+        """
+        if head.start_digest != _start_digest(tenant, head.definition, input):
+            return False
+        loaded = await Definitions(self._platform.journal).get(tenant, head.definition)
+        stored = replace(loaded.definition, format=definition.format)
+        return encode_definition(stored) == encode_definition(definition)
 
 
 def first_head(

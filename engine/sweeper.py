@@ -24,13 +24,14 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from engine.errors import NewerFormat, PlatformError
+from engine.heads import named_head
 from engine.inbox import Signal, for_wait, read_inbox
 from engine.layout import RUN_KIND, WAKE_SHARDS, RunKey
 from engine.loaded import Definitions
 from engine.paying import Payer
 from engine.ports import Commit, Platform, RevisionConflict
 from engine.records import at_once, head_record, token_sends
-from engine.snapshot import RUN_LEVEL, Head, State, Token, decode_head
+from engine.snapshot import RUN_LEVEL, Head, State, Token
 from engine.timing import (
     LOOK_AFTER_MS,
     coarse_look,
@@ -135,9 +136,9 @@ class _Sweeper:
         body = await journal.head(key)
         now = self._platform.clock.now()
         try:
-            head = decode_head(body) if body is not None else None
+            head = named_head(key, body) if body is not None else None
         except NewerFormat as error:
-            log.warning("run %s is left to a newer version: %s", key.run, error)
+            log.warning("left alone: %s", error)
             return 0
         if head is None or not 0 < head.wake_at <= now:
             return 0

@@ -15,12 +15,13 @@ from engine.allocation.actor_state import ActorState, Destroyed
 from engine.allocation.pool_state import PoolState
 from engine.allocation.rules import Effect
 from engine.allocation.runner_state import Gone, RunnerState
-from engine.errors import Corrupt, NewerFormat
+from engine.formats import OtherFormats, read
 from engine.layout import RunKey
 from engine.ports import HeadRecord
 from engine.snapshot import Status
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 REMEMBERED_STEPS = 8
 
 PartyState = ActorState | RunnerState | PoolState
@@ -81,23 +82,13 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ServiceHead).decode
 
 
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
-
-
 def encode_service(head: ServiceHead) -> bytes:
     return _encode(head)
 
 
 def decode_service(body: bytes) -> ServiceHead:
     """Raises NewerFormat or Corrupt."""
-    try:
-        stored = msgspec.msgpack.decode(body, type=_Prefix).format
-        if stored > FORMAT:
-            raise NewerFormat(f"service format {stored}; this version reads up to {FORMAT}")
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"a stored service head cannot be decoded: {error}") from error
+    return read("service", body, _decode, FORMAT, OTHER_FORMATS)
 
 
 def service_record(key: RunKey, head: ServiceHead) -> HeadRecord:

@@ -13,7 +13,7 @@ import msgspec
 
 from engine.allocation.config import PoolConfig
 from engine.allocation.frames import Report
-from engine.errors import Corrupt, NewerFormat
+from engine.formats import OtherFormats, read
 
 
 class _Signal(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -161,6 +161,7 @@ PoolSignal = Timer | Bump | Configure | RequestBegan | RequestEnded
 Signal = ActorSignal | RunnerSignal | PoolSignal
 
 FORMAT = 1
+OTHER_FORMATS: OtherFormats = {}
 
 
 class Envelope(msgspec.Struct, frozen=True, array_like=True):
@@ -181,10 +182,6 @@ _decode = msgspec.msgpack.Decoder(Envelope).decode
 _encode_signal = msgspec.msgpack.Encoder().encode
 
 
-class _Prefix(msgspec.Struct, array_like=True):
-    format: int
-
-
 def encode(envelope: Envelope) -> bytes:
     return _encode(envelope)
 
@@ -196,10 +193,4 @@ def encode_signal(signal: Signal) -> bytes:
 
 def decode(body: bytes) -> Envelope:
     """Raises NewerFormat or Corrupt."""
-    try:
-        stored = msgspec.msgpack.decode(body, type=_Prefix).format
-        if stored > FORMAT:
-            raise NewerFormat(f"signal format {stored}; this version reads up to {FORMAT}")
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        raise Corrupt(f"a stored signal cannot be decoded: {error}") from error
+    return read("signal", body, _decode, FORMAT, OTHER_FORMATS)

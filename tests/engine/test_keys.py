@@ -10,7 +10,18 @@ import pytest
 
 from engine.callbacks import SigningKey, sign
 from engine.errors import Corrupt, InvalidCallback, Misconfigured, NewerFormat
-from engine.keys import ITEM, KEPT, MAX_AGE_MS, PARTITION, REREAD_MS, KeyRing
+from engine.formats import as_it_is
+from engine.keys import (
+    ITEM,
+    KEPT,
+    MAX_AGE_MS,
+    PARTITION,
+    REREAD_MS,
+    KeyRing,
+    Ring,
+    decode_ring,
+    encode_ring,
+)
 from engine.layout import WaitAddress, run_key
 from engine.memory import MemoryJournal
 from engine.ports import Item
@@ -246,5 +257,20 @@ def test_a_ring_that_cannot_be_read_is_said_and_left_alone(
             with pytest.raises(error):
                 await work()
         assert (await processes.journal.items(PARTITION, [ITEM]))[ITEM] == body
+
+    asyncio.run(play())
+
+
+def test_a_ring_of_the_next_format_keeps_it_when_it_is_rotated(
+    processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.keys.OTHER_FORMATS", {2: as_it_is})
+
+    async def play() -> None:
+        ring = Ring(2, (SigningKey("1", b"k" * 32),))
+        await processes.journal.put([Item(PARTITION, ITEM, encode_ring(ring))])
+        await processes.ring().rotate()
+        rotated = decode_ring((await processes.journal.items(PARTITION, [ITEM]))[ITEM])
+        assert (rotated.format, [key.id for key in rotated.keys]) == (2, ["2", "1"])
 
     asyncio.run(play())

@@ -15,13 +15,15 @@ import engine.plan
 import engine.receiving
 from engine.dispatcher import Dispatcher
 from engine.errors import NewerFormat
+from engine.heads import named_head
+from engine.layout import RunKey
 from engine.messages import Message, encode_message
 from engine.plan import Defer, Finish, Ignore, Look, Plan, Relay, Run, plan
 from engine.ports import Delivery
 from engine.receiving import Handled, Received, Receiver
 from engine.simulation.workloads.generated import RandomWorkload
 from engine.simulation.world.settings import Settings
-from engine.snapshot import RUN_LEVEL, Head, Status, Token, decode_head
+from engine.snapshot import RUN_LEVEL, Head, Status, Token
 from engine.timing import in_reach
 
 
@@ -123,14 +125,14 @@ def settles_what_has_ended() -> Iterator[None]:
         finally:
             _RECORDING.set(False)
 
-    def changed(body: bytes) -> Head:
-        head = decode_head(body)
+    def changed(key: RunKey, body: bytes) -> Head:
+        head = named_head(key, body)
         ended = head.status.terminal and _RECORDING.get()
         return replace(head, status=Status.ACTIVE) if ended else head
 
     with (
         patch.object(Receiver, "record", recording),
-        patch.object(engine.receiving, "decode_head", changed),
+        patch.object(engine.receiving, "named_head", changed),
     ):
         yield
 
