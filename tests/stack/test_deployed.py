@@ -6,6 +6,9 @@ All runs begin at once, and each test waits for its own: most of them wait for t
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -16,10 +19,14 @@ import pytest
 from tests.stack.conftest import Built
 from tests.stack.deployment import Deployment, eventually
 from tests.stack.losing import owe, start_and_lose
+from tests.stack.tools import ROOT
 
 LARGE = 1_000_000
 HOPS = 40
 """More than Lambda lets a queue and a function call each other, unless they may."""
+
+LIVELY = {("dead letters", "StepDeadLetters"), ("backlog", "StepQueue"), ("late runs", "Table")}
+"""What the runs of these tests may show meanwhile."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -176,6 +183,27 @@ def test_a_message_that_is_not_ours_is_kept_aside_after_its_last_delivery(
         return blobs(deployment, "dead-letters/") or None
 
     assert len(eventually(150, look, "the message that nobody could read")) == 1
+
+
+def test_the_doctor_finds_what_the_stand_in_does_not_take_from_a_template(
+    deployment: Deployment,
+) -> None:
+    """And nothing else: on AWS, these are as the template says."""
+    command = [sys.executable, "-m", "infra.local.cli", "doctor", "--stack", deployment.name]
+    environment = {**os.environ, **deployment.server.environment}
+    said = subprocess.run(
+        [*command, "--json"], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    findings = json.loads(said.stdout)["findings"]
+    seen = {(each["check"], each["resource"]["logical"]) for each in findings if each["level"] != "ok"}
+    functions = ("DispatcherFunction", "DeadLetterFunction", "PoolFunction")
+    assert seen - LIVELY == {
+        *(("recursion", name) for name in functions),
+        ("ttl", "Table"),
+        ("recovery", "Table"),
+        ("lifecycle", "Blobs"),
+    }
+    assert said.returncode == 6
 
 
 def test_a_sleeping_actor_is_woken_by_a_request_and_keeps_its_state(

@@ -33,6 +33,8 @@ MESSY = (
     r"\[StopRunner\] Connected => Draining: stop, remove from alloc idx",
     r"\[Timer\] Draining => Gone: after grace, evict WS",
 )
+ASLEEP = ("Draining => Gone", "[RequestEnded]")
+"""There is no runner any more, and its pool knows that the request for it has ended."""
 QUICK = {
     "TIDESTEP_ALLOCATION_SCALE_DOWN_SECONDS": "0.2",
     "TIDESTEP_ALLOCATION_DRAIN_SECONDS": "1",
@@ -44,7 +46,7 @@ ROUNDS = 20
 def test_a_request_to_a_sleeping_actor_goes_the_way_of_the_ideal_diagram(tmp_path: Path) -> None:
     with serving(tmp_path, *WORDS, **QUICK) as server:
         ask(server, "/sleep")
-        eventually(lambda: "Draining => Gone" in server.log(), server)  # asleep, and no runner
+        eventually(lambda: all(each in server.log() for each in ASLEEP), server)
         before = len(server.log())
         assert ask(server, "/ping") == 200
         told = server.log()[before:]
