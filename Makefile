@@ -5,12 +5,13 @@ PYTHON ?= python3
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-stack soak check lint types layers bench clean
+.PHONY: demo test test-thorough test-stack soak check lint types layers bench clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make demo    install, then run a real workflow to its end on this machine"
-	@echo "make test    install, then run the tests (a few minutes)"
+	@echo "make test    install, then run the tests (three minutes or so)"
+	@echo "make test-thorough  the tests that take longer: storms, mutants, killed processes"
 	@echo "make test-stack  build the stack, deploy it on stand-ins of AWS, and run it there"
 	@echo "make soak    simulate random workflows under faults for MINUTES=30 and longer"
 	@echo "make check   lint, types and layering"
@@ -25,15 +26,22 @@ $(READY): pyproject.toml constraints.txt
 demo: $(READY)
 	$(BIN)/python -m examples.order
 
-# How many simulated runs are part of the tests, how many storms over actors, from which seed on.
-SEEDS ?= 3000
+test: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadscope -q -m "not thorough"
+	$(BIN)/python -m tests.soak --seeds 1000
+
+# How many simulated runs are tried, how many storms over actors, from which seed on; and for how many
+# seconds actors are moved from one real process to another.
+SEEDS ?= 20000
 STORMS ?= 100
 FIRST_SEED ?= 0
+MOVING ?= 60
 
-test: $(READY)
-	$(BIN)/python -m pytest -n auto --dist loadscope -q
+test-thorough: $(READY)
+	$(BIN)/python -m pytest -n auto --dist loadscope -q -m thorough
 	$(BIN)/python -m tests.soak --seeds $(SEEDS) --from $(FIRST_SEED)
 	$(BIN)/python -m tests.soak --of actors --seeds $(STORMS) --from $(FIRST_SEED)
+	$(BIN)/python -m tests.scenarios.actors.moving --seconds $(MOVING)
 
 # The deployed system: installs the SAM CLI, stand-ins of AWS and a Java program below build/.
 test-stack: $(READY)

@@ -195,7 +195,9 @@ def test_the_doctor_finds_what_the_stand_in_does_not_take_from_a_template(
         [*command, "--json"], env=environment, cwd=ROOT, capture_output=True, text=True, check=False
     )
     findings = json.loads(said.stdout)["findings"]
-    seen = {(each["check"], each["resource"]["logical"]) for each in findings if each["level"] != "ok"}
+    seen = {
+        (each["check"], each["resource"]["logical"]) for each in findings if each["level"] != "ok"
+    }
     functions = ("DispatcherFunction", "DeadLetterFunction", "PoolFunction")
     assert seen - LIVELY == {
         *(("recursion", name) for name in functions),

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from itertools import count
 
+import pytest
+
 from engine.simulation import simulate_many, simulate_seed
 from engine.simulation.running import CHUNK, summaries
 from tests.engine.simulation.chains import broken, sound
+
+pytestmark = pytest.mark.thorough
 
 
 def test_a_seed_is_simulated_by_its_number() -> None:

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.infra.aws.many_threads import torture
+
+pytestmark = pytest.mark.thorough
 
 
 def test_nothing_is_lost_or_done_twice_however_requests_fail(tmp_path: Path) -> None:

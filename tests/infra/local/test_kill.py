@@ -14,12 +14,16 @@ from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
+import pytest
+
 from engine.errors import RunNotFound, StoreUnusable
 from engine.layout import run_key
 from engine.ports import Platform
 from engine.reading import ResultView, RunReader
 from infra.local.sqlite import SqliteVisitor
 from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy
+
+pytestmark = pytest.mark.thorough
 
 STEPS = 200
 KILLS = 10

@@ -7,7 +7,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.infra.local.torture import torture
+
+pytestmark = pytest.mark.thorough
 
 
 def test_nothing_is_lost_or_done_twice_however_often_processes_are_killed(tmp_path: Path) -> None:

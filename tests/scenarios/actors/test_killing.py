@@ -8,8 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.scenarios.actors.stage import eventually, serving
+
+pytestmark = pytest.mark.thorough
 
 SOON = {
     "TIDESTEP_ALLOCATION_BACKOFF_SECONDS": "0.2",

@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
 from tests.scenarios.actors.moving import WORDS, play
 from tests.scenarios.actors.stage import serving
+
+pytestmark = pytest.mark.thorough
 
 SECONDS = 5.0
 

@@ -17,6 +17,8 @@ from tests.engine.simulation.allocation.mutants import (
     overlooks_who_waits_beside_a_free_slot,
 )
 
+pytestmark = pytest.mark.thorough
+
 MORE = 25
 
 

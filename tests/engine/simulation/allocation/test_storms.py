@@ -23,6 +23,8 @@ from engine.simulation.recipes import prepare, recipe_for, simulate
 from engine.simulation.world.faults import RATES
 from tests.engine.simulation.allocation.mutants import first_found
 
+pytestmark = pytest.mark.thorough
+
 SEEDS = range(300)
 
 

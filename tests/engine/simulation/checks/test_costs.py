@@ -11,11 +11,15 @@ from __future__ import annotations
 
 from functools import cache
 
+import pytest
+
 from engine.simulation.checks.costs import Costs
 from engine.simulation.checks.invariants import Invariants
 from engine.simulation.recipes import prepare, recipe_for
 from engine.simulation.workloads.generated import generate
 from tests.engine.simulation.randomly import quietly
+
+pytestmark = pytest.mark.thorough
 
 SEEDS = range(200)
 

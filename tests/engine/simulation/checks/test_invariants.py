@@ -17,6 +17,8 @@ from engine.snapshot import (
 )
 from tests.engine.simulation.histories import Told, eventful, objection, saves
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def history() -> tuple[int, Told]:

@@ -25,6 +25,8 @@ from engine.snapshot import (
 from tests.engine.simulation.histories import Told, eventful, objection, saves
 from tests.engine.simulation.randomly import Recorder
 
+pytestmark = pytest.mark.thorough
+
 
 @pytest.fixture
 def history() -> tuple[int, Told]:

@@ -15,6 +15,8 @@ import pytest
 from tests.engine.simulation.mutants import ALIKE, RULES, Mutant
 from tests.engine.simulation.randomly import first_found
 
+pytestmark = pytest.mark.thorough
+
 MORE = 25
 BUILT = {*map(str, range(1, 21))}
 """The rules of DESIGN §4 that are built; 21 is not."""

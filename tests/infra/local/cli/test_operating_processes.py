@@ -15,6 +15,8 @@ import pytest
 from tests.infra.local.cli.conftest import ACTORS, Processes, eventually
 from tests.infra.local.cli.test_operating import WORKFLOWS
 
+pytestmark = pytest.mark.thorough
+
 GATE = ("run", "gate.yaml", "--actors", ACTORS, "--id", "g1")
 ANSWER = "to answer: tidestep signal a1 approval\n"
 

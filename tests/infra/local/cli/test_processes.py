@@ -19,6 +19,8 @@ import pytest
 
 from tests.infra.local.cli.conftest import ACTORS, Processes, eventually
 
+pytestmark = pytest.mark.thorough
+
 GATE = ("run", "gate.yaml", "--actors", ACTORS, "--id", "g1", "--input", '{"n": 7}')
 RESULT = {"gate": "through", "input": {"n": 7}}
 

@@ -13,6 +13,8 @@ import pytest
 from tests.infra.local.cli.conftest import ROOT, Tidestep, eventually
 from tests.infra.local.cli.deploying.conftest import Calls, add_sam
 
+pytestmark = pytest.mark.thorough
+
 
 def test_it_lays_out_builds_deploys_and_says_how_to_start_a_run(
     project: Path, calls: Calls, tidestep: Tidestep
