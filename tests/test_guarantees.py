@@ -141,9 +141,12 @@ def test_the_doublings_end_where_the_page_says() -> None:
 
 
 def test_the_runs_are_as_many_as_the_page_says() -> None:
-    assert "SEEDS ?= 3000\n" in Path("Makefile").read_text()
-    assert "make test SEEDS=20000\n" in Path(".ci/run").read_text()
-    assert "`make test` runs 3,000 of them, CI 20,000" in PAGE
+    makefile = Path("Makefile").read_text()
+    assert "tests.soak --seeds 1000\n" in makefile
+    assert "SEEDS ?= 20000\n" in makefile
+    assert "STORMS ?= 100\n" in makefile
+    assert {"make test", "make test-thorough"} <= set(Path(".ci/run").read_text().splitlines())
+    assert "`make test` runs 1,000 of them, `make test-thorough` 20,000" in PAGE
 
 
 def test_the_readme_states_the_same_guarantee_and_leads_here() -> None:
