@@ -11,7 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks import aws_steps, cold_start, dbos_chain, embedded, engine_steps, sleeping
+from benchmarks import (
+    aws_steps,
+    cold_start,
+    dbos_chain,
+    embedded,
+    engine_steps,
+    sleeping,
+    stack_start,
+)
 from benchmarks.report import Aim, Report, console, show, show_aims
 
 BENCHMARKS: dict[str, Callable[[Path], Report]] = {
@@ -21,6 +29,7 @@ BENCHMARKS: dict[str, Callable[[Path], Report]] = {
     "sleeping": sleeping.run,
     "dbos": dbos_chain.run,
     "cold-start": cold_start.run,
+    "stack": stack_start.run,
 }
 BUILD = Path("build")
 """Scratch files lie here, on a disk: the system's own directory for them is often in memory."""
