@@ -18,6 +18,7 @@ from infra.local.cli.sam import find_sam, run_sam
 from infra.local.cli.stacks import DeployedStack, deployed_stack, need_aws_packages
 from infra.local.cli.wording import count
 from infra.local.project.reading import LAID_OUT, FirstRun, Project, read_project
+from infra.stack.bytecode import BUILT, compile_layers
 from infra.stack.layout import lay_out
 
 DEFAULT_CONFIG = "default"
@@ -71,6 +72,7 @@ def deploy(target: Target, options: Sequence[str], *, guided: bool) -> None:
     prepare()
     config = ["--config-env", target.config_env]
     run_sam(sam, "build", *config)
+    compile_layers(BUILT)
     run_sam(sam, "deploy", *config, *target.for_sam(), *asks, *options)
     stack = asyncio.run(deployed_stack(target.chosen()))
     _print_deployed(stack, target, project)
