@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -44,3 +45,24 @@ def test_an_alarm_names_one_metric() -> None:
     """The stand-in knows no metric math, and neither does whoever is woken at night."""
     resources = load_template(STACK / "watch.yaml")["Resources"]
     assert all("MetricName" in resources[name]["Properties"] for name in alarms())
+
+
+def test_the_dashboard_is_json_whose_widgets_do_not_overlap() -> None:
+    resources = load_template(STACK / "watch.yaml")["Resources"]
+    body = resources["StackDashboard"]["Properties"]["DashboardBody"]
+    widgets = json.loads(re.sub(r"\$\{[\w:]+\}", "x", body))["widgets"]
+    places = {
+        (x, y)
+        for each in widgets
+        for x in range(each["x"], each["x"] + each["width"])
+        for y in range(each["y"], each["y"] + each["height"])
+    }
+    assert len(places) == sum(each["width"] * each["height"] for each in widgets)
+    assert max(x for x, _ in places) < 24, "a dashboard has 24 columns"
+
+
+def test_the_dashboard_names_what_the_template_is_given() -> None:
+    template = load_template(STACK / "watch.yaml")
+    body = template["Resources"]["StackDashboard"]["Properties"]["DashboardBody"]
+    named = set(re.findall(r"\$\{(\w+)\}", body))
+    assert named <= set(template["Parameters"])

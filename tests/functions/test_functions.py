@@ -130,3 +130,13 @@ def test_the_sweeper_sends_what_was_lost(stack: Stack, monkeypatch: pytest.Monke
     monkeypatch.setattr(clock, "now", lambda self: now + 61_000)
     assert handler(sample("sweeper"), stack.context) == {"looked_at": 1, "sent": 1}
     monkeypatch.undo()
+
+
+def test_a_sweeper_that_finds_nothing_writes_no_metric(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two metrics each minute would cost more than all else that an idle stack does."""
+    from functions.sweeper import handler
+
+    assert handler(sample("sweeper"), stack.context)["looked_at"] == 0
+    assert '"_aws"' not in capsys.readouterr().out

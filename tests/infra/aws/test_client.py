@@ -81,6 +81,33 @@ def test_localstack_is_used_only_when_asked_for(monkeypatch: pytest.MonkeyPatch)
     assert (named["endpoint_url"], named["region_name"]) == ("http://stand-in:4000", "eu-west-1")
 
 
+STAGE = "wss://def456.execute-api.eu-west-1.amazonaws.com/live"
+
+
+@pytest.mark.parametrize(
+    ("environment", "endpoint"),
+    [
+        ({}, "https://def456.execute-api.eu-west-1.amazonaws.com/live"),
+        (
+            {"AWS_ENDPOINT_URL": "http://127.0.0.1:4566/"},
+            "http://127.0.0.1:4566/_aws/execute-api/def456/live",
+        ),
+    ],
+)
+def test_connections_are_managed_at_their_stage_wherever_that_is(
+    environment: dict[str, str], endpoint: str
+) -> None:
+    told = {"TIDESTEP_WEBSOCKET_URL": STAGE, **environment}
+    assert client_options("apigatewaymanagementapi", told)["endpoint_url"] == endpoint
+
+
+def test_a_stage_at_an_address_of_its_own_is_taken_as_it_is() -> None:
+    told = {"TIDESTEP_WEBSOCKET_URL": "ws://127.0.0.1:1/live", "AWS_ENDPOINT_URL": "http://x"}
+    assert client_options("apigatewaymanagementapi", told)["endpoint_url"] == (
+        "http://127.0.0.1:1/live"
+    )
+
+
 def test_stand_ins_get_buckets_in_the_path() -> None:
     path = {"addressing_style": "path"}
     assert config_options("s3", 1, {"AWS_ENDPOINT_URL": "http://localhost:1"})["s3"] == path
