@@ -90,8 +90,10 @@ def reread(
     try:
         if stored != current and others[stored] is not as_it_is:
             fields: Fields = msgspec.msgpack.decode(body)
-            while fields[0] != current:
-                fields = others[fields[0]](fields)
+            while (reached := fields[0]) != current:
+                fields = others[reached](fields)
+                if fields[0] <= reached:
+                    raise ValueError(f"what upgrades format {reached} made {fields[0]} of it")
             body = msgspec.msgpack.encode(fields)
         return decode(body)
     except (LookupError, TypeError, ValueError) as error:

@@ -8,6 +8,7 @@ looked for where modules are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -17,7 +18,8 @@ from engine.errors import Misconfigured
 from infra.system import SECRET_PREFIX
 
 APP_ENVIRONMENT = "TIDESTEP_APP_ENVIRONMENT"
-RESERVED = ("AWS_", "LAMBDA_", "TIDESTEP_")
+RESERVED = ("AWS_", "LAMBDA_", "POWERTOOLS_", "PYTHON", "TIDESTEP_", "_")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 WORKFLOW_FILES = (".yaml", ".yml", ".json")
 
 
@@ -33,7 +35,9 @@ def app_environment(environment: Mapping[str, str]) -> dict[str, str]:
         raise Misconfigured(
             f'{APP_ENVIRONMENT} must be a JSON object of texts, like {{"SHOP": "7"}}: {error}'
         ) from error
-    for name in given:
+    for name, value in given.items():
+        if not _NAME.fullmatch(name) or "\0" in value:
+            raise Misconfigured(f"{APP_ENVIRONMENT} cannot set {name!r}: it is no variable's name")
         if name.startswith(RESERVED) and not name.startswith(SECRET_PREFIX):
             raise Misconfigured(
                 f"{APP_ENVIRONMENT} cannot set {name}: names that begin with "

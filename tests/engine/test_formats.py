@@ -16,7 +16,7 @@ from engine import claims, definition, formats, inbox, keys, remembering, snapsh
 from engine.allocation import head as service
 from engine.allocation import signals
 from engine.errors import Corrupt, NewerFormat
-from engine.formats import Fields, as_it_is, read
+from engine.formats import Fields, OtherFormats, as_it_is, read, reread
 from engine.snapshot import Head, decode_head, encode_head
 from tests.engine.formats.samples import COMPARED, SAMPLES, Sample
 
@@ -217,3 +217,10 @@ def test_a_text_that_is_none_is_corrupt_and_no_error_of_the_decoders(kind: str) 
     assert damaged != LATEST[kind].body
     with pytest.raises(Corrupt, match="a stored"):
         LATEST[kind].decode(damaged)
+
+
+def test_an_upgrade_that_does_not_rise_is_damage_and_no_endless_loop() -> None:
+    body = msgspec.msgpack.encode([1, "x"])
+    stuck: OtherFormats = {1: lambda fields: fields}
+    with pytest.raises(Corrupt, match="upgrades format 1"):
+        reread("head", body, decode_head, 2, stuck)

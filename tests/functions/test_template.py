@@ -133,7 +133,8 @@ def test_no_signal_is_so_large_that_it_lies_in_the_bucket() -> None:
 def test_state_outlives_the_stack(template: dict[str, Any]) -> None:
     for name in ("Table", "Blobs"):
         resource = template["Resources"][name]
-        assert resource["DeletionPolicy"] == resource["UpdateReplacePolicy"] == "Retain"
+        assert resource["DeletionPolicy"] == "RetainExceptOnCreate"
+        assert resource["UpdateReplacePolicy"] == "Retain"
 
 
 def test_every_function_writes_into_the_one_log_that_is_not_kept_for_ever(

@@ -86,7 +86,7 @@ def _retain_in_nested_stacks() -> None:
     def deleted(physical: str, properties: Any) -> Any:
         stack = cloudformation._stacks.get(provisioners._nested_stack_lookup_name(physical), {})
         for logical, resource in stack.get("_template", {}).get("Resources", {}).items():
-            if resource.get("DeletionPolicy") == "Retain":
+            if resource.get("DeletionPolicy") in provisioners._RETAINING_POLICIES:
                 stack["_resources"].pop(logical, None)
         return delete(physical, properties)
 

@@ -78,7 +78,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory, server: Ministack) -> Shop:
     shop = Shop(place / "shop", parent.binaries, server.environment)
     run(uv(), "pip", "install", "--quiet", "--python", python, "-e", ".[dev]", cwd=shop.directory)
     # The stand-in runs functions on this machine's processor.
-    _replace(shop.directory / "template.yaml", "Default: arm64", f"Default: {ARCHITECTURE}")
+    _replace(
+        shop.directory / "template.yaml", "Architecture: arm64", f"Architecture: {ARCHITECTURE}"
+    )
     return shop
 
 

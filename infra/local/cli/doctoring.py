@@ -63,6 +63,9 @@ def chosen_stack(stack: str | None, region: str | None, config_env: str) -> Chos
             f"{SAMCONFIG} has no stack_name for '{config_env}': name the stack",
             param_hint="--stack",
         )
+    if settings.get("profile"):
+        # whose account it is: as for the SAM CLI, and for all that AWS's clients do from here on
+        os.environ.setdefault("AWS_PROFILE", str(settings["profile"]))
     return Chosen(str(settings["stack_name"]), region or settings.get("region"))
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import typer
 
+from engine.errors import Misconfigured
 from infra.local.cli import doctoring
+from infra.local.cli.exits import NotThere
 from infra.local.cli.output import print_json, print_text, say
 from infra.local.cli.sam import find_sam, run_sam
 from infra.local.cli.stacks import DeployedStack, deployed_stack, need_aws_packages
@@ -22,7 +24,7 @@ from infra.stack.bytecode import BUILT, compile_layers
 from infra.stack.layout import lay_out
 
 DEFAULT_CONFIG = "default"
-_STACK_OPTIONS = ("--stack-name", "--region", "--config-env")
+_STACK_OPTIONS = ("--stack-name", "--region", "--config-env", "--config-file", "--profile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +71,37 @@ def deploy(target: Target, options: Sequence[str], *, guided: bool) -> None:
     asks = ["--guided"] if guided else []
     if not guided:
         target.chosen()  # before minutes are spent on building
+    before = "" if guided else _changed_at(target)
     prepare()
     config = ["--config-env", target.config_env]
     run_sam(sam, "build", *config)
-    compile_layers(BUILT)
+    if not compile_layers(BUILT):
+        say(f"no layers are in {BUILT}/: each cold start will compile what it imports")
     run_sam(sam, "deploy", *config, *target.for_sam(), *asks, *options)
     stack = asyncio.run(deployed_stack(target.chosen()))
-    _print_deployed(stack, target, project)
+    _must_stand(stack)
+    if stack.changed_at == before:
+        print_text(f"stack '{stack.name}' in {stack.region} is as it was: nothing was deployed")
+    else:
+        print_text(f"stack '{stack.name}' in {stack.region} is deployed")
+    _print_next(stack, target, project)
+
+
+def _changed_at(target: Target) -> str:
+    """Empty for a stack that is not there yet. Raises Misconfigured, StoreUnusable."""
+    try:
+        return asyncio.run(deployed_stack(target.chosen())).changed_at
+    except NotThere:
+        return ""
+
+
+def _must_stand(stack: DeployedStack) -> None:
+    """The SAM CLI ends well where its changes were declined. Raises Misconfigured."""
+    if not stack.stands:
+        raise Misconfigured(
+            f"stack '{stack.name}' in {stack.region} is not deployed, it is {stack.status}: the "
+            "changes were declined, or CloudFormation could not make them"
+        )
 
 
 def print_environment(target: Target, *, as_json: bool) -> None:
@@ -104,7 +130,8 @@ def _must_be_for_sam(options: Sequence[str]) -> None:
     for option in options:
         if option.partition("=")[0] in _STACK_OPTIONS:
             raise typer.BadParameter(
-                "which stack it is, is said before the --: as --stack, --region or --config-env",
+                "which stack it is, is said before the --: as --stack, --region or --config-env, "
+                "or by samconfig.toml",
                 param_hint=option,
             )
 
@@ -113,8 +140,7 @@ def _environment_command(target: Target) -> str:
     return f'eval "$({shlex.join(("tidestep", "env", *target.given()))})"'
 
 
-def _print_deployed(stack: DeployedStack, target: Target, project: Project) -> None:
-    print_text(f"stack '{stack.name}' in {stack.region} is deployed")
+def _print_next(stack: DeployedStack, target: Target, project: Project) -> None:
     if "ApiUrl" in stack.outputs:
         print_text(f"its API, for signed requests: {stack.outputs['ApiUrl']}")
     print_text("to start a run:")

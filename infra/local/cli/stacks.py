@@ -18,6 +18,7 @@ VARIABLES: Mapping[str, str] = {
     "TIDESTEP_BUCKET": "BucketName",
 }
 """Variable -> the output of the stack that it is set to."""
+STANDING = ("CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,14 @@ class DeployedStack:
     name: str
     region: str
     outputs: Mapping[str, str]
+    status: str = ""
+    changed_at: str = ""
+    """When it was made, or last changed: only to be compared."""
+
+    @property
+    def stands(self) -> bool:
+        """Whether its last change has gone through."""
+        return self.status in STANDING
 
     def environment(self) -> dict[str, str]:
         """The variables that commands with `--aws` read. Raises Misconfigured."""
@@ -67,4 +76,6 @@ async def deployed_stack(chosen: Chosen) -> DeployedStack:
         clients.close()
     stack = answer["Stacks"][0]
     outputs = {each["OutputKey"]: each["OutputValue"] for each in stack.get("Outputs", ())}
-    return DeployedStack(stack["StackName"], stack["StackId"].split(":")[3], outputs)
+    changed_at = str(stack.get("LastUpdatedTime", stack.get("CreationTime", "")))
+    region = stack["StackId"].split(":")[3]
+    return DeployedStack(stack["StackName"], region, outputs, stack["StackStatus"], changed_at)

@@ -15,7 +15,7 @@ from engine.errors import InvalidName
 LONGEST = 64
 OURS = frozenset({"engine", "functions", "infra", "tidestep"})
 """Lie beside the application's code on Lambda."""
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+_NAME = re.compile(r"[A-Za-z]([A-Za-z0-9_-]*[A-Za-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def names_of(project: str) -> Names:
     if not _NAME.fullmatch(project) or len(project) > LONGEST:
         raise InvalidName(
             f"a project cannot be called '{project}': use at most {LONGEST} letters, digits, - and "
-            "_, a letter first"
+            "_, a letter first, and no - or _ last"
         )
     package = project.replace("-", "_").lower()
     problem = _problem_of(package)

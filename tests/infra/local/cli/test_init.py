@@ -106,7 +106,8 @@ def test_the_commands_of_its_readme_are_ours(project: Path) -> None:
 def test_what_it_deploys_as_is_lambdas_name_of_this_python(project: Path) -> None:
     template = load_template(project / "template.yaml")
     stack = load_template(STACK / "template.yaml")
-    assert template["Parameters"]["Runtime"]["Default"] == runtime()
+    given = template["Resources"]["Tidestep"]["Properties"]["Parameters"]
+    assert given["Runtime"] == runtime()
     assert tuple(stack["Parameters"]["Runtime"]["AllowedValues"]) == RUNTIMES
     assert f"python3.{min(sys.version_info.minor, 14)}" == runtime()
 
@@ -150,7 +151,7 @@ def test_development_and_production_are_two_stacks_whose_parameters_there_are(
     names = [config[each]["global"]["parameters"]["stack_name"] for each in ("default", "prod")]
     assert names == ["my-shop-dev", "my-shop"]
     for stage in ("default", "prod"):
-        for override in config[stage]["deploy"]["parameters"]["parameter_overrides"]:
+        for override in config[stage]["global"]["parameters"]["parameter_overrides"]:
             assert override.partition("=")[0] in parameters
 
 

@@ -25,6 +25,7 @@ trap 'sleep 0.5; echo "sam ends by itself"; exit 130' INT
 echo "$*" >> "{calls}"
 echo "$PATH" > "{calls}.path"
 echo "sam says: $1"
+mkdir -p .aws-sam/build/BaseLayer/python
 while [ -n "$LASTS" ]; do sleep 0.1; done
 case " $FAILS " in *" $1 "*) echo "Error: no credentials" >&2; exit 3;; esac
 """
@@ -34,6 +35,9 @@ class CloudFormation(BaseHTTPRequestHandler):
     """Answers DescribeStacks: every stack is there, but for `none-dev`."""
 
     outputs = OUTPUTS
+    status = "CREATE_COMPLETE"
+    changes = True
+    asked = 0
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["content-length"])).decode()
@@ -44,6 +48,11 @@ class CloudFormation(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
 
+    def _second(self) -> int:
+        """Another one each time, as if each look came after a deploy."""
+        CloudFormation.asked += self.changes
+        return CloudFormation.asked % 60
+
     def _stack(self, name: str) -> str:
         members = "".join(
             f"<member><OutputKey>{key}</OutputKey><OutputValue>{value}</OutputValue></member>"
@@ -53,7 +62,8 @@ class CloudFormation(BaseHTTPRequestHandler):
             "<DescribeStacksResponse><DescribeStacksResult><Stacks><member>"
             f"<StackName>{name}</StackName><StackId>{ARN.format(name)}</StackId>"
             "<CreationTime>2030-01-01T00:00:00Z</CreationTime>"
-            "<StackStatus>CREATE_COMPLETE</StackStatus>"
+            f"<LastUpdatedTime>2030-01-01T00:00:{self._second():02}Z</LastUpdatedTime>"
+            f"<StackStatus>{self.status}</StackStatus>"
             f"<Outputs>{members}</Outputs></member></Stacks></DescribeStacksResult>"
             "</DescribeStacksResponse>"
         )

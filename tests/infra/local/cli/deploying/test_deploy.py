@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from infra.local.cli.doctoring import chosen_stack
 from tests.infra.local.cli.conftest import ROOT, Tidestep, eventually
-from tests.infra.local.cli.deploying.conftest import Calls, add_sam
+from tests.infra.local.cli.deploying.conftest import Calls, CloudFormation, add_sam
 
 pytestmark = pytest.mark.thorough
 
@@ -131,6 +132,38 @@ def test_a_template_of_other_words_has_no_command_to_copy(
     project: Path, calls: Calls, tidestep: Tidestep
 ) -> None:
     template = project / "template.yaml"
-    template.write_text(template.read_text().replace("Actors: shop.actors", "Actors: !Ref Runtime"))
+    template.write_text(
+        template.read_text().replace("Actors: shop.actors", "Actors: !Ref StatefulActors")
+    )
     ran = tidestep("deploy")
     assert ran.out.splitlines()[-1] == "  tidestep start FILE --actors MODULE --aws"
+
+
+def test_changes_that_were_declined_are_not_called_deployed(
+    project: Path, calls: Calls, tidestep: Tidestep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SAM CLI ends well when somebody answers no; a first deploy then stands half made."""
+    monkeypatch.setattr(CloudFormation, "status", "REVIEW_IN_PROGRESS")
+    ran = tidestep("deploy")
+    assert ran.code == 6
+    assert "is not deployed, it is REVIEW_IN_PROGRESS" in ran.err
+
+
+def test_a_deploy_that_has_changed_nothing_says_so(
+    project: Path, calls: Calls, tidestep: Tidestep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(CloudFormation, "changes", False)
+    ran = tidestep("deploy")
+    assert ran.code == 0
+    assert ran.out.startswith("stack 'shop-dev' in eu-west-1 is as it was: nothing was deployed\n")
+
+
+def test_a_profile_of_samconfig_is_whose_account_is_looked_at(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "")
+    monkeypatch.delenv("AWS_PROFILE")
+    config = project / "samconfig.toml"
+    config.write_text(config.read_text().replace("stack_name", 'profile = "shop"\nstack_name'))
+    chosen_stack(None, None, "default")
+    assert os.environ["AWS_PROFILE"] == "shop"
