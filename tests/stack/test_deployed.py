@@ -188,7 +188,7 @@ def test_a_message_that_is_not_ours_is_kept_aside_after_its_last_delivery(
 def test_the_doctor_finds_what_the_stand_in_does_not_take_from_a_template(
     deployment: Deployment,
 ) -> None:
-    """And nothing else: on AWS, these are as the template says."""
+    """And what these tests have set; nothing else. On AWS, it is as the template says."""
     command = [sys.executable, "-m", "infra.local.cli", "doctor", "--stack", deployment.name]
     environment = {**os.environ, **deployment.server.environment}
     said = subprocess.run(
@@ -204,6 +204,7 @@ def test_the_doctor_finds_what_the_stand_in_does_not_take_from_a_template(
         ("ttl", "Table"),
         ("recovery", "Table"),
         ("lifecycle", "Blobs"),
+        ("visibility", "StepQueue"),  # too short for AWS: these tests wait for redeliveries
     }
     assert said.returncode == 6
 
