@@ -11,7 +11,7 @@ READY := $(VENV)/.ready
 help:
 	@echo "make demo    install, then run a real workflow to its end on this machine"
 	@echo "make test    install, then run the tests (three minutes or so)"
-	@echo "make test-thorough  the tests that take longer: storms, mutants, killed processes"
+	@echo "make test-thorough  the tests that take longer: storms, mutants, killed processes, moto"
 	@echo "make test-stack  build the stack, deploy it on stand-ins of AWS, and run it there"
 	@echo "make soak    simulate random workflows under faults for MINUTES=30 and longer"
 	@echo "make check   lint, types and layering"

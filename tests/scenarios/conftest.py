@@ -16,7 +16,13 @@ def clients() -> Iterator[ThreadedClients]:
         yield clients
 
 
-@pytest.fixture(params=BACKENDS)
+@pytest.fixture(
+    params=[
+        # moto takes as long as all the rest together; the contract of the store runs on it anyway
+        pytest.param(name, marks=pytest.mark.thorough) if name == "aws" else name
+        for name in BACKENDS
+    ]
+)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     """The engine on one backend after the other."""
     if request.param == "memory":
