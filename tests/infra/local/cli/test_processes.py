@@ -25,11 +25,16 @@ GATE = ("run", "gate.yaml", "--actors", ACTORS, "--id", "g1", "--input", '{"n": 
 RESULT = {"gate": "through", "input": {"n": 7}}
 
 
+def written(file: Path) -> bool:
+    """Whether something lies in it: a file is there before its text is."""
+    return file.exists() and file.stat().st_size > 0
+
+
 def test_an_interrupted_run_says_how_to_resume_and_the_resumed_one_completes(
     processes: Processes, directory: Path
 ) -> None:
     process = processes.start(*GATE, "--db", "a b.db")
-    eventually((directory / "reached").exists)
+    eventually(lambda: written(directory / "reached"))
     process.send_signal(signal.SIGINT)
     (directory / "door").touch()  # the step that runs may end
     ran = processes.end(process)
@@ -46,7 +51,7 @@ def test_an_interrupted_run_says_how_to_resume_and_the_resumed_one_completes(
 
 def test_a_second_interrupt_stops_at_once(processes: Processes, directory: Path) -> None:
     process = processes.start(*GATE)
-    eventually((directory / "reached").exists)
+    eventually(lambda: written(directory / "reached"))
     assert process.stderr is not None
     process.send_signal(signal.SIGINT)
     while "Ctrl-C again stops at once" not in process.stderr.readline():
@@ -64,7 +69,7 @@ def test_a_killed_run_resumes_and_repeats_only_the_step_that_was_cut_off(
     processes: Processes, directory: Path
 ) -> None:
     process = processes.start(*GATE)
-    eventually((directory / "reached").exists)
+    eventually(lambda: written(directory / "reached"))
     process.kill()
     processes.end(process)
     (directory / "door").touch()

@@ -43,7 +43,13 @@ def deploying() -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=heed_interrupts,
     )
+
+
+def heed_interrupts() -> None:
+    """What a shell starts in the background ignores Ctrl-C, and all that it starts does."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_what_sam_says_goes_to_stderr_as_it_comes(project: Path, calls: Calls) -> None:
