@@ -22,7 +22,7 @@ from tests.stack.ministack import REGION, serving
 from tests.stack.runtime_emulator import Gate, account
 from tests.stack.sam import PARAMETERS, overrides, sam
 
-LAST_OF_ENVIRONMENT = "        POWERTOOLS_SERVICE_NAME: tidestep\n"
+LAST_OF_ENVIRONMENT = "        POWERTOOLS_METRICS_NAMESPACE: Tidestep\n"
 VARIABLES = ("AWS_ENDPOINT_URL", "TIDESTEP_ALLOCATION_READY_SECONDS")
 """Added to all functions: the SAM CLI sets only variables that templates name."""
 TEMPLATES = ("Tidestep/template.yaml", "Tidestep/ActorStack/template.yaml")
