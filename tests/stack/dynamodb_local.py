@@ -15,6 +15,7 @@ from pathlib import Path
 from socket import create_connection
 
 from tests.stack.ministack import free_port
+from tests.stack.processes import ended_after
 from tests.stack.tools import dynamodb_local, java
 
 STARTS_WITHIN_S = 60
@@ -30,16 +31,9 @@ def serving(directory: Path) -> Iterator[str]:
     command += ["-jar", str(place / "DynamoDBLocal.jar"), "-inMemory", "-port", str(port)]
     with (directory / "log.txt").open("w") as log:
         process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
-        try:
+        with ended_after(process):
             _await_start(process, port, directory)
             yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _await_start(process: subprocess.Popen[bytes], port: int, directory: Path) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from socket import socket
 
+from tests.stack.processes import ended_after
 from tests.stack.tools import MINISTACK, environment
 
 SERVER = Path(__file__).with_name("ministack_server.py")
@@ -73,16 +74,9 @@ def serving(directory: Path, **settings: str) -> Iterator[Ministack]:
             stdout=log,
             stderr=log,
         )
-        try:
+        with ended_after(process):
             _await_start(process, f"http://127.0.0.1:{port}/_ministack/health", directory)
             yield Ministack(f"http://127.0.0.1:{port}", directory)
-        finally:
-            process.terminate()
-            try:
-                process.wait(timeout=20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def _await_start(process: subprocess.Popen[bytes], address: str, directory: Path) -> None:

@@ -15,20 +15,11 @@ from typing import Any
 
 import pytest
 
+from infra.aws.doctor.functions import FUNCTIONS
 from tests.stack import test_deployed
 from tests.stack.conftest import Built
 from tests.stack.deployment import Deployment, eventually
 
-FUNCTIONS = (
-    "DispatcherFunction",
-    "DeadLetterFunction",
-    "SweeperFunction",
-    "StartFunction",
-    "CallbackFunction",
-    "GatewayFunction",
-    "RunnersFunction",
-    "PoolFunction",
-)
 MANAGED = {
     "AWSLambdaBasicExecutionRole": "Lambda writes the log with it",
     "AWSLambdaSQSQueueExecutionRole": "Lambda polls the queue with it",
