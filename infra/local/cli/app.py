@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from infra.local.cli.commands import (
-    deploying,
     documents,
     keys,
     operating,
@@ -60,4 +59,3 @@ documents.add_to(app)
 simulating.add_to(app)
 keys.add_to(app)
 projects.add_to(app)
-deploying.add_to(app)

@@ -13,11 +13,11 @@ from pathlib import Path
 import typer
 
 from engine.errors import Misconfigured
-from infra.local.cli import doctoring
+from infra.local.cli.chosen import Chosen, chosen_stack, need_aws_packages
 from infra.local.cli.exits import NotThere
 from infra.local.cli.output import print_json, print_text, say
 from infra.local.cli.sam import find_sam, run_sam
-from infra.local.cli.stacks import DeployedStack, deployed_stack, need_aws_packages
+from infra.local.cli.stacks import DeployedStack, deployed_stack
 from infra.local.cli.wording import count
 from infra.local.project.reading import LAID_OUT, FirstRun, Project, read_project
 from infra.stack.bytecode import BUILT, compile_layers
@@ -35,9 +35,9 @@ class Target:
     stack: str | None = None
     region: str | None = None
 
-    def chosen(self) -> doctoring.Chosen:
+    def chosen(self) -> Chosen:
         """Raises typer.BadParameter or Misconfigured."""
-        return doctoring.chosen_stack(self.stack, self.region, self.config_env)
+        return chosen_stack(self.stack, self.region, self.config_env)
 
     def given(self) -> list[str]:
         """The options of `tidestep env` as they must be given again."""

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from engine.errors import Misconfigured, PlatformError
-from infra.aws.client import ThreadedClients
-from infra.local.cli.doctoring import Chosen
+from infra.local.cli.chosen import Chosen, clients_of
 from infra.local.cli.exits import NotThere
 
 VARIABLES: Mapping[str, str] = {
@@ -49,19 +46,9 @@ class DeployedStack:
         return {**told, "AWS_REGION": self.region}
 
 
-def need_aws_packages() -> None:
-    """Raises Misconfigured."""
-    if importlib.util.find_spec("botocore") is None:
-        raise Misconfigured("this needs the AWS packages: pip install 'tidestep[aws]'")
-
-
 async def deployed_stack(chosen: Chosen) -> DeployedStack:
     """Ask CloudFormation. Raises NotThere for a stack that is not, Misconfigured, StoreUnusable."""
-    need_aws_packages()
-    environment = dict(os.environ)
-    if chosen.region:
-        environment["AWS_REGION"] = chosen.region
-    clients = ThreadedClients(connections=1, environment=environment)
+    clients = clients_of(chosen)
     try:
         client = await clients.later("cloudformation")
         answer = await client.call("describe_stacks", StackName=chosen.stack)

@@ -1,7 +1,8 @@
-"""The commands on a project of one's own: init, deploy, env."""
+"""The commands on a project of one's own and its stack: init, deploy, env, doctor."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 import typer
@@ -48,6 +49,13 @@ def add_to(app: typer.Typer) -> None:
         'eval "$(tidestep env)"',
         "tidestep env --config-env prod",
         "tidestep env --stack my-shop --region eu-west-1 --json",
+    )
+    add_command(
+        app,
+        doctor,
+        "tidestep doctor",
+        "tidestep doctor --config-env prod",
+        "tidestep doctor --stack orders --region eu-west-1 --json",
     )
 
 
@@ -113,3 +121,24 @@ def env(
     from infra.local.cli import shipping
 
     shipping.print_environment(shipping.Target(config_env, stack, region), as_json=as_json)
+
+
+def doctor(
+    stack: Stack = None,
+    config_env: ConfigEnv = "default",
+    region: Region = None,
+    everything: Annotated[
+        bool, typer.Option("--all", "-a", help="Show what is well, too.")
+    ] = False,
+    as_json: options.AsJson = False,
+) -> int:
+    """Check a deployed stack and its account for what breaks in production.
+
+    It says what it sees, and how to mend it, and changes nothing. What you may not look at is
+    listed as unknown, with the IAM action that it takes. The exit code is 6 if there is a problem.
+    """
+    from infra.local.cli import doctoring
+    from infra.local.cli.chosen import chosen_stack
+
+    chosen = chosen_stack(stack, region, config_env)
+    return asyncio.run(doctoring.doctor(chosen, everything=everything, as_json=as_json))

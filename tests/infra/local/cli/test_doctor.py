@@ -15,7 +15,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from infra.local.cli import doctoring
+from infra.local.cli import chosen, doctoring
 from tests.infra.aws.account import CREDENTIALS
 from tests.infra.aws.doctor.account import NOW, Account, refusal
 from tests.infra.aws.doctor.deployed import STACK, deploy
@@ -44,7 +44,7 @@ def account(monkeypatch: pytest.MonkeyPatch) -> Account:
         account.environment = dict(environment)
         return account
 
-    monkeypatch.setattr(doctoring, "ThreadedClients", opened)
+    monkeypatch.setattr(chosen, "ThreadedClients", opened)
     monkeypatch.setattr(doctoring, "SystemClock", lambda: SimpleNamespace(now=lambda: NOW))
     return account
 

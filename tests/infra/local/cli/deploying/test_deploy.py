@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.local.cli.doctoring import chosen_stack
+from infra.local.cli.chosen import chosen_stack
 from tests.infra.local.cli.conftest import ROOT, Tidestep, eventually
 from tests.infra.local.cli.deploying.conftest import Calls, CloudFormation, add_sam
 
