@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from weakref import WeakValueDictionary
 
 import msgspec
 
@@ -106,7 +107,8 @@ class Claims:
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
-        self._alone: tuple[asyncio.AbstractEventLoop, asyncio.Lock] | None = None
+        self._alone: WeakValueDictionary[asyncio.AbstractEventLoop, asyncio.Lock]
+        self._alone = WeakValueDictionary()
 
     @asynccontextmanager
     async def claimed(
@@ -206,11 +208,8 @@ class Claims:
             await self._platform.journal.swap(item, ours)
 
     def _lock(self) -> asyncio.Lock:
-        """One for each event loop: a function's process runs one after the other."""
-        loop = asyncio.get_running_loop()
-        if self._alone is None or self._alone[0] is not loop:
-            self._alone = (loop, asyncio.Lock())
-        return self._alone[1]
+        """One for each event loop, which a lock belongs to; it is there while anyone has it."""
+        return self._alone.setdefault(asyncio.get_running_loop(), asyncio.Lock())
 
 
 def encode_claim(claim: Claim) -> bytes:

@@ -5,7 +5,8 @@ What must stay true
 - Nobody waits for company: an entry leaves at once while fewer than `lanes` requests are on their
   way; only then do entries gather, and the next request takes up to ten of them. So an idle system
   has no added latency, and a busy one makes a tenth of the requests.
-- Nothing is tied to one event loop: where a loop is torn down, its entries are gone with it.
+- Only who shares an event loop shares a request: a future completed in another loop's thread wakes
+  nobody. Where a loop is torn down, its entries are gone with it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 ENTRIES = 10
 """In one SendMessageBatch or DeleteMessageBatch."""
@@ -35,22 +37,39 @@ class _Waiting(Generic[Entry]):
 
 
 class Batching(Generic[Entry]):
-    """Calls `deliver` with up to ten entries, up to `lanes` times at once."""
+    """Calls `deliver` with up to ten entries, up to `lanes` times at once for each event loop."""
 
     def __init__(self, deliver: Deliver[Entry], lanes: int = 8) -> None:
         self._deliver = deliver
         self._limit = lanes
-        self._waiting: deque[_Waiting[Entry]] = deque()
-        self._lanes: set[asyncio.Task[None]] = set()
+        self._of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lanes[Entry]]
+        self._of_loop = WeakKeyDictionary()
 
     async def do(self, entry: Entry, size: int = 0) -> None:
         """Deliver an entry of `size` bytes. Raises what `deliver` says or raises for it."""
+        loop = asyncio.get_running_loop()
+        lanes = self._of_loop.get(loop)
+        if lanes is None:
+            lanes = self._of_loop[loop] = _Lanes(self._deliver, self._limit)
+        await lanes.do(entry, size)
+
+
+class _Lanes(Generic[Entry]):
+    """The entries that wait in one event loop, and the requests that are on their way from it."""
+
+    def __init__(self, deliver: Deliver[Entry], limit: int) -> None:
+        self._deliver = deliver
+        self._limit = limit
+        self._waiting: deque[_Waiting[Entry]] = deque()
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def do(self, entry: Entry, size: int) -> None:
         waiting = _Waiting(entry, size, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
-        if len(self._lanes) < self._limit:
+        if len(self._running) < self._limit:
             lane = asyncio.create_task(self._work())  # starts after this tick's other entries
-            self._lanes.add(lane)
-            lane.add_done_callback(self._lanes.discard)
+            self._running.add(lane)
+            lane.add_done_callback(self._running.discard)
         try:
             await waiting.fate
         except asyncio.CancelledError:
