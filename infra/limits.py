@@ -1,5 +1,7 @@
 """The limits of a process, from its environment: `TIDESTEP_LIMIT_INPUT_BYTES` is `input_bytes`.
 
+    TIDESTEP_LIMITS  several in one, for a stack's parameter: "input_bytes=65536, signals=100"
+
 What must stay true: a setting that is not understood stops the process, for a limit that is
 silently not in force is none; and no setting promises more than the platform can store. The values
 by default are those of `engine.ports.Limits`; docs/limits.md describes each.
@@ -14,6 +16,7 @@ from engine.errors import Misconfigured
 from engine.ports import Limits
 
 PREFIX = "TIDESTEP_LIMIT_"
+TOGETHER = "TIDESTEP_LIMITS"
 
 MOST: Mapping[str, int] = {
     "definition_bytes": 384 << 10,
@@ -37,13 +40,24 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
 
     Raises Misconfigured, which names everything that is wrong.
     """
-    given = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    each = {name: text for name, text in environment.items() if name.startswith(PREFIX)}
+    together = _together(environment.get(TOGETHER, ""))
+    given = each | together
     problems = [
         problem for name, text in sorted(given.items()) if (problem := _problem(name, text))
-    ]
+    ] + [f"{name} and {TOGETHER} both set it" for name in sorted(each.keys() & together.keys())]
     if problems:
         raise Misconfigured("\n".join(problems))
     return Limits(**{NAMES[name]: int(text) for name, text in given.items()})
+
+
+def _together(text: str) -> dict[str, str]:
+    """Variable -> text. Raises Misconfigured where the same limit is there twice."""
+    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
+    given = [(PREFIX + name.strip().upper(), value.strip()) for name, _, value in pairs]
+    if len(dict(given)) < len(given):
+        raise Misconfigured(f"{TOGETHER} sets a limit twice: {text[:200]}")
+    return dict(given)
 
 
 def _problem(name: str, text: str) -> str:

@@ -109,6 +109,12 @@ def test_nested_templates_are_given_all_that_they_ask_for(template: dict[str, An
         assert set(given) == set(template["Parts"][name]["Parameters"]), name
 
 
+def test_every_function_is_told_the_limits(template: dict[str, Any]) -> None:
+    for each in (template, template["Parts"]["actors"]):
+        told = each["Globals"]["Function"]["Environment"]["Variables"]
+        assert told["TIDESTEP_LIMITS"] == "Limits"
+
+
 def test_the_examples_are_deployed_with_parameters_that_the_stack_has(
     template: dict[str, Any],
 ) -> None:

@@ -32,6 +32,38 @@ def test_each_limit_has_its_variable(variable: str, limit: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["signals=3,nodes=50", " signals = 3 , nodes=50, ", "SIGNALS=3,Nodes=50"]
+)
+def test_several_limits_come_in_one_setting(text: str) -> None:
+    """For a stack, where each variable of its own would be a parameter of its own."""
+    given = asdict(limits_from({"TIDESTEP_LIMITS": text, "TIDESTEP_LIMIT_EDGES": "7"}))
+    assert given == {**asdict(Limits()), "signals": 3, "nodes": 50, "edges": 7}
+
+
+def test_no_text_sets_no_limit() -> None:
+    assert limits_from({"TIDESTEP_LIMITS": ""}) == Limits()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("signals", "TIDESTEP_LIMIT_SIGNALS is ''; it must be a whole number above 0"),
+        ("signals=many", "TIDESTEP_LIMIT_SIGNALS is 'many'; it must be"),
+        ("3", "there is no setting TIDESTEP_LIMIT_3;"),
+        ("signal=3", "there is no setting TIDESTEP_LIMIT_SIGNAL;"),
+        ("signals=3;nodes=50", "TIDESTEP_LIMIT_SIGNALS is '3;nodes=50'; it must be"),
+        ("owed=9999", "TIDESTEP_LIMIT_OWED is 9,999; it can be 250 at most"),
+        ("signals=3,signals=4", "TIDESTEP_LIMITS sets a limit twice: signals=3,signals=4"),
+        ("edges=8", "TIDESTEP_LIMIT_EDGES and TIDESTEP_LIMITS both set it"),
+    ],
+)
+def test_several_that_cannot_be_understood_are_refused(text: str, said: str) -> None:
+    with pytest.raises(Misconfigured) as raised:
+        limits_from({"TIDESTEP_LIMITS": text, "TIDESTEP_LIMIT_EDGES": "7"})
+    assert said in str(raised.value)
+
+
+@pytest.mark.parametrize(
     "text", ["", " ", "0", "-1", "1.5", "1e3", "1 MiB", "1_000", "+5", "٣", "9" * 16, "9" * 9000]
 )
 def test_what_is_no_whole_number_above_zero_is_refused_by_name(text: str) -> None:

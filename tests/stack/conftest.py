@@ -54,6 +54,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "Workflows": "stackapp/workflows",
         "AppEnvironment": json.dumps(given),
         "ExposeEnv": "SHOP",
+        "Limits": "input_bytes=20000, signal_bytes=20000",
         "StepTimeout": "10",
         "VisibilityTimeout": "6",
         "StatefulActors": "counter,tally:made",

@@ -74,6 +74,12 @@ def test_the_same_start_is_the_same_run_and_another_one_conflicts(deployment: De
     assert (status, answer["error"]["type"]) == (409, "RunExists")
 
 
+def test_an_input_beyond_the_limit_of_the_stack_is_refused(deployment: Deployment) -> None:
+    start = {"input": {"customer": "a" * 20_000}}
+    status, answer = deployment.api("POST", "/workflows/greet/runs", start)
+    assert (status, answer["error"]["type"]) == (422, "InvalidInput")
+
+
 def test_a_run_goes_on_for_longer_than_lambda_lets_a_loop(deployment: Deployment) -> None:
     assert deployment.end("count", 60)["output"]["count"]["left"] == 0
 
@@ -117,6 +123,7 @@ def test_whoever_knows_a_callbacks_address_answers_without_a_signature(
         path = f"/callbacks/{address.rsplit('/', 1)[1]}"
         assert address == f"{api}{path}"
         assert deployment.request(api, "GET", path)[0] == 200
+        assert deployment.request(api, "POST", path, "x" * 20_000)[0] == 413, "as Limits says"
         assert deployment.request(api, "POST", path, node)[0] == 200
     assert deployment.end("calls")["output"] == {"first": "first", "second": "second"}
 
