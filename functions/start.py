@@ -13,9 +13,8 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response, content_types
 from aws_lambda_powertools.metrics import MetricUnit
 
-from engine.definition import Definition
-from engine.documents import load_definition
-from engine.errors import CallerError, TidestepError, UnknownWorkflow
+from engine.documents import Workflows, load_workflows
+from engine.errors import CallerError, TidestepError
 from engine.layout import run_key
 from engine.reading import RunReader
 from engine.starting import Starter
@@ -28,14 +27,13 @@ app = APIGatewayHttpResolver()
 
 
 @cache
-def workflows() -> dict[str, Definition]:
-    """The deployed definitions by name.
-
-    Raises Misconfigured, or InvalidDefinition for a file that cannot run.
-    """
+def workflows() -> Workflows:
+    """The deployed ones. Raises Misconfigured."""
     files = workflow_files(settings().workflows, ["", *sys.path])
-    loaded = [load_definition(file, actors(), platform().limits) for file in files]
-    return {definition.name: definition for definition in loaded}
+    loaded = load_workflows(files, actors(), platform().limits)
+    for each in loaded.broken:
+        logger.error("a workflow cannot run", file=each.file, problems=str(each.error).splitlines())
+    return loaded
 
 
 @cache
@@ -52,10 +50,7 @@ class StartRequest(msgspec.Struct, forbid_unknown_fields=True):
 
 @app.post("/workflows/<workflow>/runs")
 def start_run(workflow: str) -> Response[str]:
-    definition = workflows().get(workflow)
-    if definition is None:
-        known = ", ".join(sorted(workflows())) or "none"
-        raise UnknownWorkflow(f"there is no workflow '{workflow}'; deployed: {known}")
+    definition = workflows().named(workflow)
     try:
         request = msgspec.json.decode(app.current_event.decoded_body or b"{}", type=StartRequest)
     except msgspec.MsgspecError as error:

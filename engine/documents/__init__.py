@@ -9,6 +9,7 @@ what runs steps imports `engine.definition`, never this package.
 
 from engine.documents.builder import NodeRef, PortRef, Workflow
 from engine.documents.catalog import ActorSpec, Catalog
+from engine.documents.collection import Workflows, load_workflows
 from engine.documents.compile import (
     compile_document,
     definition_of,
@@ -30,10 +31,12 @@ __all__ = [
     "Source",
     "Workflow",
     "WorkflowDocument",
+    "Workflows",
     "compile_document",
     "definition_of",
     "document_schema",
     "load_definition",
+    "load_workflows",
     "mermaid",
     "parse_definition",
     "parse_source",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from pathlib import Path
+from types import SimpleNamespace as Namespace
 from typing import Any
 
 import pytest
@@ -44,7 +46,7 @@ def test_another_input_under_the_same_id_is_a_conflict(stack: Stack) -> None:
         ({"body": '{"inptu": 1}'}, 400, "unknown field `inptu`"),
         ({"body": '{"input": {"sku": "cup"}}'}, 422, "'quantity' is a required property"),
         ({"body": '{"id": "a b", "input": {"sku": "x", "quantity": 1}}'}, 400, "run id 'a b'"),
-        ({"workflow": "nothing"}, 404, "there is no workflow 'nothing'; deployed: order"),
+        ({"workflow": "nothing"}, 404, "there is no workflow 'nothing'; there are: order"),
     ],
 )
 def test_a_bad_request_is_answered_with_what_is_wrong(
@@ -54,6 +56,25 @@ def test_a_bad_request_is_answered_with_what_is_wrong(
     assert answered == status
     assert words in answer["error"]["message"]
     assert stack.receive() == []
+
+
+def test_a_workflow_that_cannot_run_leaves_the_others_alone(
+    stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from functions import start
+    from functions.application import settings
+
+    (tmp_path / "refund.yaml").write_text("name: refund\nnodes: [{id: a, actor: shop.refund}]\n")
+    there = Namespace(workflows=(*settings().workflows, str(tmp_path)))
+    monkeypatch.setattr(start, "settings", lambda: there)
+    monkeypatch.setattr(start, "workflows", start.workflows.__wrapped__)  # and keep none of it
+    status, answer = stack.start(workflow="refund")
+    assert (status, answer["error"]["type"]) == (422, "InvalidDefinition")
+    assert (
+        "refund.yaml:2: node 'a', actor: there is no actor 'shop.refund'"
+        in answer["error"]["message"]
+    )
+    assert stack.start()[0] == 201
 
 
 def test_a_run_that_does_not_exist_is_not_found(stack: Stack) -> None:
