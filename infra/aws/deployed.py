@@ -59,10 +59,12 @@ def workflow_files(listed: Sequence[str], roots: Iterable[str]) -> list[Path]:
 def _files(path: str, places: Sequence[Path]) -> list[Path]:
     found = next((place / path for place in places if (place / path).exists()), None)
     if found is None:
-        raise Misconfigured(f"TIDESTEP_WORKFLOWS names '{path}', which is not in the application")
+        raise Misconfigured(
+            f"Workflows (TIDESTEP_WORKFLOWS) names '{path}', which is not in the application"
+        )
     if found.is_file():
         return [found]
     files = sorted(file for file in found.iterdir() if file.suffix in WORKFLOW_FILES)
     if not files:
-        raise Misconfigured(f"TIDESTEP_WORKFLOWS names '{path}', where no workflow is")
+        raise Misconfigured(f"Workflows (TIDESTEP_WORKFLOWS) names '{path}', where no workflow is")
     return files

@@ -28,6 +28,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except TidestepError as error:
         say_error(str(error) or type(error).__name__)
+        say_notes(error)
         return error.exit_code
     except KeyboardInterrupt:
         say("interrupted")
@@ -64,10 +65,14 @@ def _usage(error: Exception) -> int:
 
 
 def _say_problems(error: InvalidDefinition) -> None:
+    from engine.documents.problems import Problem
+
     if len(error.problems) == 1:
         say_error(str(error))
     else:
-        say_error(f"the workflow has {len(error.problems)} problems\n{error}")
+        files = {each.file for each in error.problems if isinstance(each, Problem)}
+        whose = "the workflow has" if len(files) == 1 else "the workflows have"
+        say_error(f"{whose} {len(error.problems)} problems\n{error}")
     say_notes(error)
 
 

@@ -1,23 +1,16 @@
-"""The SAM CLI: found, and run with its output shown as it comes.
-
-What must stay true: its output goes to stderr, so that stdout holds our results alone; and it is
-left to end by itself when Ctrl-C is pressed, as it has heard it too.
-"""
+"""The SAM CLI: found, and run."""
 
 from __future__ import annotations
 
 import os
 import shlex
 import shutil
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import Misconfigured, PlatformError
+from infra.local.cli.children import wait_for
 from infra.local.cli.output import say
-
-_STDERR = 2
 
 
 class SamFailed(PlatformError):
@@ -38,23 +31,10 @@ def run_sam(sam: str, *words: str) -> None:
     """Run one command of it in the current directory, to its end. Raises SamFailed."""
     say(f"$ {shlex.join(('sam', *words))}")
     # It looks for the Python of the stack's runtime on PATH: the one that runs is the first choice.
-    code = _ended([sam, *words], {**os.environ, "PATH": _search_path()})
+    code = wait_for([sam, *words], {**os.environ, "PATH": _search_path()})
     if code:
         how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
         raise SamFailed(f"`sam {words[0]}` {how}; why is said above")
-
-
-def _ended(command: Sequence[str], environment: dict[str, str]) -> int:
-    try:
-        process = subprocess.Popen(command, env=environment, stdout=_STDERR)
-    except OSError as error:
-        raise Misconfigured(f"'{command[0]}' cannot be run: {error.strerror or error}") from error
-    with process:
-        try:
-            return process.wait()
-        except KeyboardInterrupt:
-            process.wait()
-            raise
 
 
 def _search_path() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import typer
 
-from engine.errors import Misconfigured
+from engine.errors import AuthorError, Misconfigured
+from infra.local.cli.children import wait_for
 from infra.local.cli.chosen import Chosen, chosen_stack, need_aws_packages
 from infra.local.cli.exits import NotThere
 from infra.local.cli.output import print_json, print_text, say
@@ -25,6 +27,10 @@ from infra.stack.layout import lay_out
 
 DEFAULT_CONFIG = "default"
 _STACK_OPTIONS = ("--stack-name", "--region", "--config-env", "--config-file", "--profile")
+
+
+class CannotRun(AuthorError):
+    """The project cannot run as it is, and why has been said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +65,10 @@ def prepare() -> None:
     say(f"{LAID_OUT}/ is as installed: {count(changed, 'file')} changed")
 
 
-def deploy(target: Target, options: Sequence[str], *, guided: bool) -> None:
-    """Build and deploy the project here, and print what is there then.
+def deploy(target: Target, options: Sequence[str], *, guided: bool, checked: bool) -> None:
+    """Check, build and deploy the project here, and print what is there then.
 
-    Raises NoProject, Misconfigured, SamFailed, typer.BadParameter.
+    Raises NoProject, Misconfigured, CannotRun, SamFailed, typer.BadParameter.
     """
     project = read_project(Path())
     need_aws_packages()
@@ -72,6 +78,8 @@ def deploy(target: Target, options: Sequence[str], *, guided: bool) -> None:
     if not guided:
         target.chosen()  # before minutes are spent on building
     before = "" if guided else _changed_at(target)
+    if checked:
+        _check(project)
     prepare()
     config = ["--config-env", target.config_env]
     run_sam(sam, "build", *config)
@@ -85,6 +93,23 @@ def deploy(target: Target, options: Sequence[str], *, guided: bool) -> None:
     else:
         print_text(f"stack '{stack.name}' in {stack.region} is deployed")
     _print_next(stack, target, project)
+
+
+def _check(project: Project) -> None:
+    """As `tidestep validate` does. Raises CannotRun.
+
+    In a process of its own: what a project's modules do while they are imported is not ours.
+    """
+    if project.app() is None:
+        say("not checked: only CloudFormation knows where the project's actors and workflows are")
+        return
+    say("$ tidestep validate")
+    # -P, or packages of the project's that are called as ours would be found before them.
+    if wait_for([sys.executable, "-P", "-m", "infra.local.cli", "validate"], os.environ):
+        raise CannotRun(
+            "nothing was built, for the project cannot run as it is: why is said above; with "
+            "--no-check it is deployed all the same"
+        )
 
 
 def _changed_at(target: Target) -> str:

@@ -21,6 +21,9 @@ LOCATION = (LAID_OUT / TEMPLATE).as_posix()
 TEMPLATES = ("template.yaml", "template.yml")
 """Where the SAM CLI looks."""
 
+_APP = {"App": "app", "Actors": "", "Workflows": "", "Limits": ""}
+"""The stack's parameters that say what is deployed, with its defaults."""
+
 
 class NoProject(CallerError):
     """The directory is not that of a project."""
@@ -39,37 +42,62 @@ class FirstRun:
 
 
 @dataclass(frozen=True, slots=True)
+class App:
+    """What is deployed: where the code is, the actors in it, its workflow files, the limits."""
+
+    code: Path
+    actors: tuple[str, ...]
+    workflows: tuple[Path, ...]
+    limits: str
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
-    """What the template passes to the stack; texts, as far as they are written out there."""
+    """What the template passes to the stack: texts, and None for what only CloudFormation knows."""
 
     directory: Path
-    parameters: Mapping[str, str]
+    parameters: Mapping[str, str | None]
+
+    def app(self) -> App | None:
+        """None where the template does not say it in so many words.
+
+        Raises Misconfigured for workflows that are not there.
+        """
+        from engine.actors import split_paths
+        from infra.aws.deployed import workflow_files
+
+        app, actors, workflows, limits = (
+            self.parameters.get(name, default) for name, default in _APP.items()
+        )
+        if app is None or actors is None or workflows is None or limits is None:
+            return None
+        root = self.directory.resolve()
+        code = (root / LOCATION).parent.joinpath(app).resolve()
+        if not code.is_dir():
+            raise Misconfigured(f"the template's App is {app}: there is no directory '{code}'")
+        files = workflow_files(split_paths(workflows), [str(code)])
+        return App(code, tuple(split_paths(actors)), tuple(files), limits)
 
     def first_run(self) -> FirstRun | None:
-        """The first of its workflows, or None where the template does not say it in so many words.
+        """The first of its workflows, or None where that cannot be known.
 
         The input is the first example of the workflow's input schema, or else null.
         """
-        given = self.parameters
-        if not {"App", "Actors", "Workflows"} <= set(given):
-            return None
         with suppress(TidestepError, OSError, ValueError):
-            return self._first_run(given["App"], given["Actors"], given["Workflows"])
+            app = self.app()
+            if app is not None and app.workflows:
+                return self._first_run(app)
         return None
 
-    def _first_run(self, app: str, actors: str, workflows: str) -> FirstRun | None:
-        from engine.actors import split_paths
+    def _first_run(self, app: App) -> FirstRun:
         from engine.documents import read_source
-        from infra.aws.deployed import workflow_files
 
-        root = self.directory.resolve()
-        code = (root / LOCATION).parent.joinpath(app).resolve()
-        file = workflow_files(split_paths(workflows), [str(code)])[0]
+        file = app.workflows[0]
         document = read_source(str(file)).value
         schema = document.get("input_schema") if isinstance(document, dict) else None
         examples = schema.get("examples") if isinstance(schema, dict) else None
         input = examples[0] if isinstance(examples, list) and examples else None
-        return FirstRun(file.relative_to(root), tuple(split_paths(actors)), input)
+        return FirstRun(file.relative_to(self.directory.resolve()), app.actors, input)
 
 
 def read_project(directory: Path) -> Project:
@@ -85,8 +113,7 @@ def read_project(directory: Path) -> Project:
         properties = _mapping(_mapping(resource).get("Properties"))
         if Path(str(properties.get("Location"))) == Path(LOCATION):
             given = _mapping(properties.get("Parameters"))
-            texts = {str(name): str(each) for name, each in given.items() if isinstance(each, str)}
-            return Project(directory, texts)
+            return Project(directory, {str(name): _text(each) for name, each in given.items()})
     raise NoProject(
         f"{file.name} here has no resource whose Location is {LOCATION}, which is how a project "
         "nests Tidestep's stack: `tidestep init NAME` makes one to look at"
@@ -102,6 +129,10 @@ def _loaded(file: Path) -> Any:
         return YAML(typ="rt").load(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, YAMLError) as error:
         raise Misconfigured(f"{file.name} cannot be read: {error}") from error
+
+
+def _text(value: Any) -> str | None:
+    return str(value) if isinstance(value, str) else None
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

@@ -24,6 +24,7 @@ def add_to(app: typer.Typer) -> None:
         validate,
         "tidestep validate order.yaml --actors shop",
         "tidestep validate order.yaml --actors shop --json",
+        "tidestep validate",
     )
     add_command(
         app,
@@ -36,11 +37,22 @@ def add_to(app: typer.Typer) -> None:
 
 
 def validate(
-    file: options.File, actors: options.Actors = None, as_json: options.AsJson = False
+    file: Annotated[
+        str | None,
+        typer.Argument(metavar="[FILE]", help="The workflow: YAML or JSON.", show_default=False),
+    ] = None,
+    actors: options.Actors = None,
+    as_json: options.AsJson = False,
 ) -> int:
-    """Check a workflow, and list all its problems with their lines."""
+    """Check a workflow, and list all its problems with their lines.
+
+    Without FILE, the project in this directory is checked as `tidestep deploy` would deploy it: all
+    of its workflows, with the actors that its template names.
+    """
     from infra.local.cli import checking
 
+    if file is None:
+        return checking.validate_project(as_json=as_json)
     registry = options.load_actors(options.actor_paths(actors))
     return checking.validate_file(file, registry, as_json=as_json)
 

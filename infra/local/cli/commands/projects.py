@@ -89,6 +89,10 @@ def deploy(
     guided: Annotated[
         bool, typer.Option("--guided", help="Be asked for everything, and write samconfig.toml.")
     ] = False,
+    no_check: Annotated[
+        bool,
+        typer.Option("--no-check", help="Do not import the actors here, nor check workflows."),
+    ] = False,
     prepare: Annotated[
         bool,
         typer.Option("--prepare", help="Only lay .tidestep out, for `sam build` and `sam deploy`."),
@@ -96,8 +100,8 @@ def deploy(
 ) -> None:
     """Deploy the project in this directory to AWS, with the SAM CLI.
 
-    Lays Tidestep's code and templates out in .tidestep, runs `sam build` and `sam deploy`, and
-    prints where the stack is and how to start a run there.
+    Checks the project's workflows, lays Tidestep's code and templates out in .tidestep, runs
+    `sam build` and `sam deploy`, and prints where the stack is and how to start a run there.
     """
     from infra.local.cli import shipping
 
@@ -105,7 +109,7 @@ def deploy(
         shipping.prepare()
     else:
         target = shipping.Target(config_env, stack, region)
-        shipping.deploy(target, sam_options or (), guided=guided)
+        shipping.deploy(target, sam_options or (), guided=guided, checked=not no_check)
 
 
 def env(

@@ -21,6 +21,18 @@ def test_which_stack_it_is_is_not_said_to_sam_alone(
     assert calls() == []
 
 
+def test_a_project_that_cannot_run_is_not_built_unless_it_must_be(
+    project: Path, calls: Calls, tidestep: Tidestep
+) -> None:
+    workflow = project / "app" / "shop" / "workflows" / "order.yaml"
+    workflow.write_text(workflow.read_text().replace("actor: shop.price", "actor: shop.prize"))
+    ran = tidestep("deploy")
+    assert (ran.code, ran.out) == (3, "")
+    assert calls() == []
+    assert tidestep("deploy", "--no-check").code == 0
+    assert len(calls()) == 2
+
+
 @pytest.mark.parametrize("step", ["build", "deploy"])
 def test_a_step_that_fails_is_named_in_one_line(
     project: Path,
