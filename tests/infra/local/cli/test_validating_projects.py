@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +17,19 @@ ACTORS = Path("app/my_shop/actors.py")
 
 
 @pytest.fixture
-def project(tidestep: Tidestep, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tidestep: Tidestep, directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The current directory. Nothing of it is installed, and nothing stays imported."""
     assert tidestep("init", "my-shop").code == 0
     monkeypatch.chdir(directory / "my-shop")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before = dict(sys.modules)
-    for name in [name for name in before if name.startswith("my_shop")]:
-        monkeypatch.delitem(sys.modules, name)
-    return directory / "my-shop"
+    forget()
+    yield directory / "my-shop"
+    forget()
+
+
+def forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "my_shop"]:
+        del sys.modules[name]
 
 
 def change(file: Path, old: str, new: str) -> None:
