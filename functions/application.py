@@ -7,13 +7,15 @@ value comes along.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.actors import Registry, load_registry
 from engine.callback_links import Callbacks
 from engine.dispatcher import Dispatcher
+from engine.errors import TidestepError
 from engine.ordered import OrderedJournal
 from engine.ports import Journal, Platform
 from infra.aws.client import WEBSOCKET_URL, ThreadedClients
@@ -28,6 +30,17 @@ from infra.system import EnvironmentSecrets, SystemClock, SystemEntropy, exposed
 
 if TYPE_CHECKING:
     from engine.allocation.ports import Allocation
+
+
+def in_init_phase(*needed: Callable[[], object]) -> None:
+    """Make what invocations need while Lambda gives the new process a whole processor.
+
+    What is wrong with it is left to the invocation that needs it, which can answer with it.
+    """
+    if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
+        with suppress(TidestepError):
+            for make in needed:
+                make()
 
 
 @cache

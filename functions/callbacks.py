@@ -11,7 +11,7 @@ from aws_lambda_powertools.event_handler import APIGatewayHttpResolver, Response
 from aws_lambda_powertools.metrics import MetricUnit
 
 from engine.callback_http import CallbackApi, HttpAnswer, error_answer
-from functions.application import callbacks, platform
+from functions.application import callbacks, in_init_phase, platform
 from infra.aws.event_body import body_of
 
 logger = Logger()
@@ -25,6 +25,9 @@ METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
 @cache
 def api() -> CallbackApi:
     return CallbackApi(platform(), callbacks().keys)
+
+
+in_init_phase(api)
 
 
 @app.route("/callbacks/<token>", method=METHODS)

@@ -10,7 +10,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 
 from engine.dead_letters import DeadLetters
-from functions.application import actors, platform
+from functions.application import actors, in_init_phase, platform
 from functions.deliveries import handle_batch
 
 logger = Logger()
@@ -21,6 +21,9 @@ copy_config_to_registered_loggers(logger, include={"tidestep"}, log_level=loggin
 @cache
 def dead_letters() -> DeadLetters:
     return DeadLetters(platform(), actors())
+
+
+in_init_phase(dead_letters)
 
 
 @metrics.log_metrics

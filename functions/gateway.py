@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
+from functions.application import in_init_phase
 from functions.serving import gateway
 from infra.aws.http_events import answer_of, request_of
 
@@ -22,8 +22,7 @@ logger = Logger()
 metrics = Metrics()
 copy_config_to_registered_loggers(logger, include={"tidestep"}, log_level=logging.INFO)
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    gateway()  # while the init phase has a whole processor
+in_init_phase(gateway)
 
 
 @metrics.log_metrics

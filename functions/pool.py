@@ -17,7 +17,7 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.utils import copy_config_to_registered_loggers
 from aws_lambda_powertools.metrics import MetricUnit
 
-from functions.application import platform
+from functions.application import in_init_phase, platform
 from infra.aws.client import WEBSOCKET_URL
 from infra.aws.holders import RESERVE_S, Holder
 
@@ -36,6 +36,9 @@ class PoolRequest(msgspec.Struct, frozen=True):
 def holder() -> Holder:
     token = os.environ.get("TIDESTEP_RUNNER_TOKEN", "").strip()
     return Holder(platform(), os.environ[WEBSOCKET_URL].strip(), token)
+
+
+in_init_phase(holder)
 
 
 @metrics.log_metrics

@@ -19,7 +19,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 from engine.allocation.detached import Detached
 from engine.allocation.gateway import parse_address, passed_on, refusal
 from engine.errors import TidestepError
-from functions.application import platform
+from functions.application import in_init_phase, platform
 from functions.serving import gateway, ports, replies
 from infra.aws.socket_events import SocketEvent, socket_event
 
@@ -35,8 +35,7 @@ def detached() -> Detached:
     return Detached(platform(), replies(), replies(), token)
 
 
-if "AWS_LAMBDA_FUNCTION_NAME" in os.environ:
-    detached()  # while the init phase has a whole processor
+in_init_phase(detached)
 
 
 @metrics.log_metrics

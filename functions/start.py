@@ -18,7 +18,7 @@ from engine.errors import CallerError, TidestepError
 from engine.layout import run_key
 from engine.reading import RunReader
 from engine.starting import Starter
-from functions.application import actors, platform, settings
+from functions.application import actors, in_init_phase, platform, settings
 from infra.aws.deployed import workflow_files
 
 logger = Logger()
@@ -39,6 +39,9 @@ def workflows() -> Workflows:
 @cache
 def starter() -> Starter:
     return Starter(platform())
+
+
+in_init_phase(workflows, starter)
 
 
 class StartRequest(msgspec.Struct, forbid_unknown_fields=True):

@@ -9,13 +9,14 @@ from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 
 from engine.sweeper import sweep
-from functions.application import platform
+from functions.application import in_init_phase, platform
 
 RESERVE_MS = 10_000
 """Kept back of an invocation's time for the runs that are being looked at."""
 
 logger = Logger()
 metrics = Metrics()
+in_init_phase(platform)
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, int]:
