@@ -32,7 +32,7 @@ def workflows() -> Workflows:
     files = workflow_files(settings().workflows, ["", *sys.path])
     loaded = load_workflows(files, actors(), platform().limits)
     for each in loaded.broken:
-        logger.error("a workflow cannot run", file=each.file, problems=str(each.error).splitlines())
+        logger.error("a workflow cannot run", file=each.file, problems=[*map(str, each.problems)])
     return loaded
 
 

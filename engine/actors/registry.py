@@ -78,7 +78,7 @@ def imported(path: str) -> tuple[ModuleType, str]:
             f"actors '{path}': there is no module '{missing}' "
             "(the path is relative to the current directory or an installed package)"
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise Misconfigured(
             f"importing actors from '{path}' failed: {type(error).__name__}: {error}"
         ) from error

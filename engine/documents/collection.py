@@ -6,7 +6,6 @@ documents of one name neither runs, for nobody could say which.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from engine.definition import Definition
 from engine.documents.catalog import Catalog
 from engine.documents.compile import compile_document
-from engine.documents.problems import listed, shown
+from engine.documents.problems import Problem, listed, shown
 from engine.documents.source import Source, read_source
 from engine.documents.validate import DEFAULT_LIMITS, checked_document, longest_lists
 from engine.errors import InvalidDefinition, UnknownWorkflow
@@ -27,7 +26,7 @@ class Broken:
 
     file: str
     name: str
-    error: InvalidDefinition
+    problems: tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class Workflows:
             return self.definitions[name]
         for each in self.broken:
             if each.name == name:
-                raise each.error
+                raise InvalidDefinition(each.problems)
         known = ", ".join(sorted(self.definitions)) or "none"
         others = f"; these cannot run: {listed(self._unnamed())}" if self._unnamed() else ""
         raise UnknownWorkflow(f"there is no workflow {shown(name)}; there are: {known}{others}")
@@ -51,7 +50,7 @@ class Workflows:
     def check(self) -> None:
         """Raises InvalidDefinition with all problems of all documents."""
         if self.broken:
-            raise InvalidDefinition([each for one in self.broken for each in one.error.problems])
+            raise InvalidDefinition([each for one in self.broken for each in one.problems])
 
     def _unnamed(self) -> list[str]:
         return [Path(each.file).name for each in self.broken if not each.name]
@@ -60,25 +59,32 @@ class Workflows:
 def load_workflows(
     files: Iterable[str | Path], catalog: Catalog, limits: Limits = DEFAULT_LIMITS
 ) -> Workflows:
-    """Load each file, and check it. Raises UnknownWorkflow for one that cannot be read."""
-    sources: list[Source] = []
-    broken: dict[str, Broken] = {}
-    for file in map(str, files):
-        try:
-            sources.append(read_source(file, longest_lists(limits)))
-        except InvalidDefinition as error:
-            broken[file] = Broken(file, "", error)
-    taken = Counter(_name(source) for source in sources)
+    """Load each file, and check it. Nothing is raised: what is wrong is in the answer."""
+    read = [_read(str(file), limits) for file in files]
+    sources = [each for each in read if isinstance(each, Source)]
     definitions: dict[str, Definition] = {}
-    for source in sources:
+    broken: list[Broken] = []
+    for each in read:
+        if isinstance(each, Broken):
+            broken.append(each)
+            continue
         try:
-            if name := _name(source):
-                _must_be_alone(source, name, sources, taken)
-            document = checked_document(source, catalog, limits)
+            _must_be_alone(each, sources)
+            document = checked_document(each, catalog, limits)
             definitions[document.name] = compile_document(document, catalog)
         except InvalidDefinition as error:
-            broken[source.name] = Broken(source.name, _name(source), error)
-    return Workflows(definitions, tuple(broken.values()))
+            broken.append(Broken(each.name, _name(each), error.problems))
+    return Workflows(definitions, tuple(broken))
+
+
+def _read(file: str, limits: Limits) -> Source | Broken:
+    try:
+        return read_source(file, longest_lists(limits))
+    except InvalidDefinition as error:
+        return Broken(file, "", error.problems)
+    except UnknownWorkflow as error:
+        reason = str(error).removeprefix(f"{file}: ")
+        return Broken(file, "", (Problem(file, None, "", reason),))
 
 
 def _name(source: Source) -> str:
@@ -86,17 +92,10 @@ def _name(source: Source) -> str:
     return name if isinstance(name, str) else ""
 
 
-def _must_be_alone(
-    source: Source, name: str, sources: Iterable[Source], taken: Mapping[str, int]
-) -> None:
-    if taken[name] > 1:
-        others = [each.name for each in sources if _name(each) == name and each is not source]
-        raise InvalidDefinition(
-            [
-                source.problem(
-                    ("name",),
-                    f"{shown(name)} is the name of {listed(others)} too",
-                    "give each workflow a name of its own",
-                )
-            ]
-        )
+def _must_be_alone(source: Source, sources: Iterable[Source]) -> None:
+    name = _name(source)
+    others = [each.name for each in sources if name and _name(each) == name and each is not source]
+    if others:
+        message = f"{shown(name)} is the name of {listed(others)} too"
+        fix = "give each workflow a name of its own"
+        raise InvalidDefinition([source.problem(("name",), message, fix)])

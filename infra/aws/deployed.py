@@ -47,13 +47,14 @@ def app_environment(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def workflow_files(listed: Sequence[str], roots: Iterable[str]) -> list[Path]:
-    """The files that are listed, and those in the directories that are, in order.
+    """The files that are listed, and those in the directories that are, in order, each once.
 
-    Each is looked for below each root in turn. Raises Misconfigured for what is nowhere, and for a
-    directory without a workflow.
+    Each is looked for below each root in turn; hidden ones are an editor's, not workflows. Raises
+    Misconfigured for what is nowhere, and for a directory without a workflow.
     """
     places = [Path(root) for root in roots]
-    return [file for path in listed for file in _files(path, places)]
+    found = {file.resolve(): file for path in listed for file in _files(path, places)}
+    return list(found.values())
 
 
 def _files(path: str, places: Sequence[Path]) -> list[Path]:
@@ -64,7 +65,11 @@ def _files(path: str, places: Sequence[Path]) -> list[Path]:
         )
     if found.is_file():
         return [found]
-    files = sorted(file for file in found.iterdir() if file.suffix in WORKFLOW_FILES)
+    files = sorted(file for file in found.iterdir() if _is_workflow(file))
     if not files:
         raise Misconfigured(f"Workflows (TIDESTEP_WORKFLOWS) names '{path}', where no workflow is")
     return files
+
+
+def _is_workflow(file: Path) -> bool:
+    return file.suffix in WORKFLOW_FILES and not file.name.startswith(".") and file.is_file()

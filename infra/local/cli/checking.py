@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import chdir
+import sys
+from contextlib import chdir, redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -27,7 +28,7 @@ from engine.ports import Limits
 from infra.limits import TOGETHER, limits_from
 from infra.local.cli.exits import INVALID, OK
 from infra.local.cli.inputs import STDIN, STDIN_NAME, read_stdin
-from infra.local.cli.output import print_json, print_text, say_notes
+from infra.local.cli.output import print_json, print_text, say, say_notes
 from infra.local.cli.wording import count
 from infra.local.project.reading import App, NoProject, read_project
 
@@ -72,12 +73,10 @@ def validate_project(*, as_json: bool) -> int:
     except NoProject as error:
         error.add_note("to check one workflow, say which: tidestep validate FILE")
         raise
-    if app is None:
-        raise Misconfigured(
-            "template.yaml does not say in so many words where App, Actors, Workflows and Limits "
-            "are: what only CloudFormation knows cannot be checked here"
-        )
-    with chdir(app.code):  # from where modules are imported: what lies beside is not deployed
+    with (
+        chdir(app.code),  # from where modules are imported: what lies beside is not deployed
+        redirect_stdout(sys.stderr),  # what modules print while they are imported
+    ):
         actors = load_registry(app.actors)
     loaded = load_workflows(map(os.path.relpath, app.workflows), actors, _limits(app))
     try:
@@ -93,11 +92,16 @@ def validate_project(*, as_json: bool) -> int:
     else:
         for definition in loaded.definitions.values():
             print_text(f"ok: workflow {_described(definition)}")
+        if not loaded.definitions:
+            print_text("ok: no workflows")
     return OK
 
 
 def _limits(app: App) -> Limits:
     """Raises Misconfigured, in words of the template's."""
+    if app.limits is None:
+        say("the template does not give Limits in plain text: checked with those by default")
+        return Limits()
     try:
         return limits_from({TOGETHER: app.limits})
     except Misconfigured as error:

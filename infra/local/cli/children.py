@@ -14,6 +14,11 @@ from engine.errors import Misconfigured
 _STDERR = 2
 
 
+def how_it_ended(code: int) -> str:
+    """In words, for a code that is not 0."""
+    return f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
+
+
 def wait_for(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """The exit code; negative for the signal that has ended it. Raises Misconfigured."""
     try:

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from engine.errors import Misconfigured, PlatformError
-from infra.local.cli.children import wait_for
+from infra.local.cli.children import how_it_ended, wait_for
 from infra.local.cli.output import say
 
 
@@ -33,8 +33,7 @@ def run_sam(sam: str, *words: str) -> None:
     # It looks for the Python of the stack's runtime on PATH: the one that runs is the first choice.
     code = wait_for([sam, *words], {**os.environ, "PATH": _search_path()})
     if code:
-        how = f"ended with exit code {code}" if code > 0 else f"was ended by signal {-code}"
-        raise SamFailed(f"`sam {words[0]}` {how}; why is said above")
+        raise SamFailed(f"`sam {words[0]}` {how_it_ended(code)}; why is said above")
 
 
 def _search_path() -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import typer
 
 from engine.errors import AuthorError, Misconfigured
-from infra.local.cli.children import wait_for
+from infra.local.cli.children import how_it_ended, wait_for
 from infra.local.cli.chosen import Chosen, chosen_stack, need_aws_packages
 from infra.local.cli.exits import NotThere
 from infra.local.cli.output import print_json, print_text, say
@@ -27,6 +27,10 @@ from infra.stack.layout import lay_out
 
 DEFAULT_CONFIG = "default"
 _STACK_OPTIONS = ("--stack-name", "--region", "--config-env", "--config-file", "--profile")
+
+
+_SAID = range(1, 8)
+"""The exit codes with which a command has said what is wrong with what it was given."""
 
 
 class CannotRun(AuthorError):
@@ -100,15 +104,18 @@ def _check(project: Project) -> None:
 
     In a process of its own: what a project's modules do while they are imported is not ours.
     """
-    if project.app() is None:
-        say("not checked: only CloudFormation knows where the project's actors and workflows are")
+    if unknown := project.unknown():
+        names = " and ".join(unknown)
+        say(f"not checked: {project.template} does not give {names} in plain text")
         return
     say("$ tidestep validate")
     # -P, or packages of the project's that are called as ours would be found before them.
-    if wait_for([sys.executable, "-P", "-m", "infra.local.cli", "validate"], os.environ):
+    code = wait_for([sys.executable, "-P", "-m", "infra.local.cli", "validate"], os.environ)
+    if code:
+        why = "why is said above" if code in _SAID else f"`tidestep validate` {how_it_ended(code)}"
         raise CannotRun(
-            "nothing was built, for the project cannot run as it is: why is said above; with "
-            "--no-check it is deployed all the same"
+            f"nothing was built, for the project cannot run as it is: {why}; with --no-check it is "
+            "deployed all the same"
         )
 
 

@@ -21,8 +21,8 @@ LOCATION = (LAID_OUT / TEMPLATE).as_posix()
 TEMPLATES = ("template.yaml", "template.yml")
 """Where the SAM CLI looks."""
 
-_APP = {"App": "app", "Actors": "", "Workflows": "", "Limits": ""}
-"""The stack's parameters that say what is deployed, with its defaults."""
+_CODE = {"App": "app", "Actors": "", "Workflows": ""}
+"""The stack's parameters that say what code is deployed, with its defaults."""
 
 
 class NoProject(CallerError):
@@ -43,39 +43,51 @@ class FirstRun:
 
 @dataclass(frozen=True, slots=True)
 class App:
-    """What is deployed: where the code is, the actors in it, its workflow files, the limits."""
+    """What is deployed: where the code is, the actors in it, its workflow files.
+
+    `limits` is None where only CloudFormation knows them.
+    """
 
     code: Path
     actors: tuple[str, ...]
     workflows: tuple[Path, ...]
-    limits: str
+    limits: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What the template passes to the stack: texts, and None for what only CloudFormation knows."""
+    """What the template passes to the stack: texts, or None for what is no plain text there."""
 
     directory: Path
+    template: str
     parameters: Mapping[str, str | None]
 
-    def app(self) -> App | None:
-        """None where the template does not say it in so many words.
+    def unknown(self) -> list[str]:
+        """The parameters that say what code is deployed, and do not say it in plain text."""
+        return [name for name in _CODE if self._given(name) is None]
 
-        Raises Misconfigured for workflows that are not there.
-        """
+    def app(self) -> App:
+        """Raises Misconfigured for what is unknown, and for what is not there."""
         from engine.actors import split_paths
         from infra.aws.deployed import workflow_files
 
-        app, actors, workflows, limits = (
-            self.parameters.get(name, default) for name, default in _APP.items()
-        )
-        if app is None or actors is None or workflows is None or limits is None:
-            return None
-        root = self.directory.resolve()
-        code = (root / LOCATION).parent.joinpath(app).resolve()
+        if unknown := self.unknown():
+            raise Misconfigured(
+                f"{self.template} does not give {' and '.join(unknown)} in plain text: what only "
+                "CloudFormation knows cannot be checked here"
+            )
+        app, actors, workflows = (self._given(name) or "" for name in _CODE)
+        code = (self.directory.resolve() / LOCATION).parent.joinpath(app).resolve()
         if not code.is_dir():
-            raise Misconfigured(f"the template's App is {app}: there is no directory '{code}'")
+            raise Misconfigured(f"App in {self.template} is {app}: there is no directory '{code}'")
         files = workflow_files(split_paths(workflows), [str(code)])
+        for file in files:
+            if not file.resolve().is_relative_to(code):
+                raise Misconfigured(
+                    f"Workflows in {self.template} names '{file}', which is not deployed: it is "
+                    f"not in App, '{code}'"
+                )
+        limits = self.parameters.get("Limits", "")
         return App(code, tuple(split_paths(actors)), tuple(files), limits)
 
     def first_run(self) -> FirstRun | None:
@@ -85,9 +97,11 @@ class Project:
         """
         with suppress(TidestepError, OSError, ValueError):
             app = self.app()
-            if app is not None and app.workflows:
-                return self._first_run(app)
+            return self._first_run(app) if app.workflows else None
         return None
+
+    def _given(self, name: str) -> str | None:
+        return self.parameters.get(name, _CODE[name])
 
     def _first_run(self, app: App) -> FirstRun:
         from engine.documents import read_source
@@ -113,7 +127,8 @@ def read_project(directory: Path) -> Project:
         properties = _mapping(_mapping(resource).get("Properties"))
         if Path(str(properties.get("Location"))) == Path(LOCATION):
             given = _mapping(properties.get("Parameters"))
-            return Project(directory, {str(name): _text(each) for name, each in given.items()})
+            texts = {str(name): _text(each) for name, each in given.items()}
+            return Project(directory, file.name, texts)
     raise NoProject(
         f"{file.name} here has no resource whose Location is {LOCATION}, which is how a project "
         "nests Tidestep's stack: `tidestep init NAME` makes one to look at"
@@ -127,12 +142,13 @@ def _loaded(file: Path) -> Any:
     try:
         # Not the safe loader: it refuses the tags of CloudFormation. This one makes no objects.
         return YAML(typ="rt").load(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError, YAMLError) as error:
+    except (OSError, ValueError, RecursionError, YAMLError) as error:
         raise Misconfigured(f"{file.name} cannot be read: {error}") from error
 
 
 def _text(value: Any) -> str | None:
-    return str(value) if isinstance(value, str) else None
+    """A number is passed on as it is written; nothing, and whatever has a tag, is not."""
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _mapping(value: Any) -> Mapping[Any, Any]:

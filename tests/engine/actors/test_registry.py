@@ -73,6 +73,15 @@ def test_a_module_that_fails_to_import_is_named_with_its_error(
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(Misconfigured, match="'broken_pack' failed: ZeroDivisionError"):
         load_registry(["broken_pack"])
+
+
+def test_a_module_that_ends_the_process_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ending_pack.py").write_text("import sys\nsys.exit(0)\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(Misconfigured, match="'ending_pack' failed: SystemExit: 0"):
+        load_registry(["ending_pack"])
     assert "broken_pack" not in sys.modules
 
 

@@ -46,21 +46,30 @@ def test_one_that_cannot_run_is_no_obstacle_to_the_others(load: Load) -> None:
 
 
 def test_who_asks_for_what_is_not_there_hears_which_files_are_broken(load: Load) -> None:
-    loaded = load(typo=TYPO, good=GOOD, torn="name: [", list="- a")
+    loaded = load(list="- a", typo=TYPO, good=GOOD, torn="name: [")
     with pytest.raises(UnknownWorkflow) as raised:
         loaded.named("torn")
     assert str(raised.value) == (
-        "there is no workflow 'torn'; there are: good; these cannot run: 'torn.yaml', 'list.yaml'"
+        "there is no workflow 'torn'; there are: good; these cannot run: 'list.yaml', 'torn.yaml'"
     )
 
 
 def test_all_problems_of_all_files_come_together(load: Load) -> None:
     with pytest.raises(InvalidDefinition) as raised:
-        load(typo=TYPO, good=GOOD, torn="name: [").check()
-    assert {str(each).partition(":")[0] for each in raised.value.problems} == {
-        "typo.yaml",
-        "torn.yaml",
-    }
+        load(typo=TYPO, good=GOOD, torn="name: [", zz=TYPO.replace("typo", "zz")).check()
+    files = [str(each).partition(":")[0] for each in raised.value.problems]
+    assert list(dict.fromkeys(files)) == ["typo.yaml", "torn.yaml", "zz.yaml"], "as they came"
+
+
+def test_each_refusal_is_an_error_of_its_own(load: Load) -> None:
+    """One that is raised again keeps the frames of everybody who has asked."""
+    loaded = load(typo=TYPO)
+    refusals = []
+    for _ in range(2):
+        with pytest.raises(InvalidDefinition) as raised:
+            loaded.named("typo")
+        refusals.append(raised.value)
+    assert refusals[0] is not refusals[1]
 
 
 def test_of_two_of_one_name_neither_runs(load: Load) -> None:
@@ -79,6 +88,9 @@ def test_of_two_of_one_name_neither_runs(load: Load) -> None:
         loaded.named("good")
 
 
-def test_a_file_that_is_not_there_is_named(catalog: Catalog) -> None:
-    with pytest.raises(UnknownWorkflow, match=r"nowhere\.yaml"):
-        load_workflows(["nowhere.yaml"], catalog)
+def test_a_file_that_cannot_be_read_is_no_obstacle_either(load: Load, catalog: Catalog) -> None:
+    load(good=GOOD)
+    loaded = load_workflows(["nowhere.yaml", "good.yaml"], catalog)
+    assert list(loaded.definitions) == ["good"]
+    with pytest.raises(InvalidDefinition, match=r"^nowhere\.yaml: there is no such file$"):
+        loaded.check()

@@ -37,9 +37,19 @@ def test_workflows_are_looked_for_where_modules_are(tmp_path: Path) -> None:
     for file in ("task/one.yaml", "layer/one.yaml", "layer/shop/b.yml", "layer/shop/a.json"):
         (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / file).touch()
-    (layer / "shop" / "actors.py").touch()
+    for other in ("actors.py", ".b.yml"):
+        (layer / "shop" / other).touch()
+    (layer / "shop" / "old.yaml").mkdir()
+    (layer / "shop" / ".#a.json").symlink_to("ada@desk:7")
     found = workflow_files(["one.yaml", "shop"], [str(ours), str(layer)])
     assert found == [ours / "one.yaml", layer / "shop" / "a.json", layer / "shop" / "b.yml"]
+
+
+def test_a_file_that_is_listed_twice_is_there_once(tmp_path: Path) -> None:
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "order.yaml").touch()
+    found = workflow_files(["shop/order.yaml", "shop", "./shop"], [str(tmp_path)])
+    assert found == [tmp_path / "shop" / "order.yaml"]
 
 
 def test_a_workflow_that_is_nowhere_is_named(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def validate(
+    context: typer.Context,
     file: Annotated[
         str | None,
         typer.Argument(metavar="[FILE]", help="The workflow: YAML or JSON.", show_default=False),
@@ -52,6 +53,12 @@ def validate(
     from infra.local.cli import checking
 
     if file is None:
+        source = context.get_parameter_source("actors")
+        if source is not None and source.name == "COMMANDLINE":  # and not the variable
+            raise typer.BadParameter(
+                "without FILE the project here is checked, with the actors that its template names",
+                param_hint="--actors",
+            )
         return checking.validate_project(as_json=as_json)
     registry = options.load_actors(options.actor_paths(actors))
     return checking.validate_file(file, registry, as_json=as_json)

@@ -120,20 +120,70 @@ def test_the_limits_are_those_of_the_template(project: Path, tidestep: Tidestep)
             "App: ../../../app",
             "App: ../../../code",
             6,
-            "the template's App is ../../../code: there",
+            "App in template.yaml is ../../../code: there",
         ),
         ("Workflows: my_shop/workflows", "Workflows: my_shop/flows", 6, "names 'my_shop/flows'"),
-        ("Actors: my_shop.actors", "Actors: !Ref Actors", 6, "what only CloudFormation knows"),
+        (
+            "Workflows: my_shop/workflows",
+            "Workflows: ../flows",
+            6,
+            "which is not deployed: it is not",
+        ),
+        ("Actors: my_shop.actors", "Actors: !Ref Actors", 6, "does not give Actors in plain text"),
+        ("Actors: my_shop.actors", "Actors: [a, b]", 6, "does not give Actors in plain text"),
         ("Actors: my_shop.actors", "Actors: shop.actors", 6, "there is no module 'shop'"),
     ],
 )
 def test_a_template_that_names_what_is_not_there_is_an_error(
     project: Path, tidestep: Tidestep, old: str, new: str, code: int, said: str
 ) -> None:
+    (project / "flows").mkdir()
+    (project / "flows" / "nap.yaml").write_text("name: nap\nnodes: []\n")
     change(Path("template.yaml"), old, new)
     ran = tidestep("validate")
     assert (ran.code, ran.out) == (code, "")
     assert said in ran.err
+
+
+def test_limits_that_only_cloudformation_knows_are_those_by_default_here(
+    project: Path, tidestep: Tidestep
+) -> None:
+    change(Path("template.yaml"), "App:", "Limits: !Ref Limits\n        App:")
+    ran = tidestep("validate")
+    assert (ran.code, ran.out) == (0, "ok: workflow 'order' with 5 nodes, 5 edges\n")
+    assert ran.err.startswith("the template does not give Limits in plain text")
+
+
+def test_what_modules_print_is_not_among_the_results(project: Path, tidestep: Tidestep) -> None:
+    append(ACTORS, "print('imported')")
+    ran = tidestep("validate", "--json")
+    assert json.loads(ran.out)["ok"] is True
+    assert ran.err == "imported\n"
+
+
+def test_a_module_that_ends_the_process_has_not_been_checked(
+    project: Path, tidestep: Tidestep
+) -> None:
+    append(ACTORS, "raise SystemExit(0)")
+    ran = tidestep("validate")
+    assert ran.code == 6
+    assert ran.err == "error: importing actors from 'my_shop.actors' failed: SystemExit: 0\n"
+
+
+def test_a_project_without_workflows_is_one(project: Path, tidestep: Tidestep) -> None:
+    change(Path("template.yaml"), "Workflows: my_shop/workflows", "Workflows: ''")
+    ran = tidestep("validate")
+    assert (ran.code, ran.out) == (0, "ok: no workflows\n")
+
+
+def test_other_actors_than_the_templates_are_for_a_file(
+    project: Path, tidestep: Tidestep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = tidestep("validate", "--actors", "shop")
+    assert ran.code == 2
+    assert "without FILE the project here is checked" in ran.err
+    monkeypatch.setenv("TIDESTEP_ACTORS", "shop")
+    assert tidestep("validate").code == 0
 
 
 def test_elsewhere_a_file_must_be_given(directory: Path, tidestep: Tidestep) -> None:

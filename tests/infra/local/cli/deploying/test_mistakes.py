@@ -33,6 +33,26 @@ def test_a_project_that_cannot_run_is_not_built_unless_it_must_be(
     assert len(calls()) == 2
 
 
+def test_a_check_that_dies_is_not_one_that_has_said_why(
+    project: Path, calls: Calls, tidestep: Tidestep
+) -> None:
+    actors = project / "app" / "shop" / "actors.py"
+    actors.write_text(f"{actors.read_text()}\nimport os\nos.kill(os.getpid(), 9)\n")
+    ran = tidestep("deploy")
+    assert (ran.code, calls()) == (3, [])
+    assert "cannot run as it is: `tidestep validate` was ended by signal 9; with" in ran.err
+
+
+def test_what_only_cloudformation_knows_is_deployed_unchecked(
+    project: Path, calls: Calls, tidestep: Tidestep
+) -> None:
+    template = project / "template.yaml"
+    template.write_text(template.read_text().replace("shop.actors", "!Ref Actors"))
+    ran = tidestep("deploy")
+    assert ran.code == 0
+    assert "not checked: template.yaml does not give Actors in plain text\n" in ran.err
+
+
 @pytest.mark.parametrize("step", ["build", "deploy"])
 def test_a_step_that_fails_is_named_in_one_line(
     project: Path,
