@@ -1,6 +1,6 @@
 """The limits of a process, from its environment: `TIDESTEP_LIMIT_INPUT_BYTES` is `input_bytes`.
 
-    TIDESTEP_LIMITS  several in one, for a stack's parameter: "input_bytes=65536, signals=100"
+    TIDESTEP_LIMITS  several in one, for a stack's parameter: {"input_bytes": 65536, "signals": 100}
 
 What must stay true: a setting that is not understood stops the process, for a limit that is
 silently not in force is none; and no setting promises more than the platform can store. The values
@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+
+import msgspec
 
 from engine.errors import Misconfigured
 from engine.ports import Limits
@@ -52,12 +54,14 @@ def limits_from(environment: Mapping[str, str]) -> Limits:
 
 
 def _together(text: str) -> dict[str, str]:
-    """Variable -> text. Raises Misconfigured where the same limit is there twice."""
-    pairs = [pair.partition("=") for pair in text.split(",") if pair.strip()]
-    given = [(PREFIX + name.strip().upper(), value.strip()) for name, _, value in pairs]
-    if len(dict(given)) < len(given):
-        raise Misconfigured(f"{TOGETHER} sets a limit twice: {text[:200]}")
-    return dict(given)
+    """Variable -> text. Raises Misconfigured."""
+    try:
+        given = msgspec.json.decode(text.strip() or "{}", type=dict[str, int])
+    except msgspec.MsgspecError as error:
+        raise Misconfigured(
+            f'{TOGETHER} must be a JSON object of whole numbers, like {{"signals": 100}}: {error}'
+        ) from error
+    return {PREFIX + name.upper(): str(value) for name, value in given.items()}
 
 
 def _problem(name: str, text: str) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.functions.templates import load_template
 from tests.stack.deployment import Deployment
 from tests.stack.ministack import Ministack, free_port, serving
 from tests.stack.sam import build, deploy
@@ -54,13 +55,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "Workflows": "stackapp/workflows",
         "AppEnvironment": json.dumps(given),
         "ExposeEnv": "SHOP",
-        "Limits": "input_bytes=20000, signal_bytes=20000",
+        "Limits": json.dumps({"input_bytes": 20_000, "signal_bytes": 20_000}),
         "StepTimeout": "10",
         "VisibilityTimeout": "6",
         "StatefulActors": "counter,tally:made",
         "RunnerToken": TOKEN,
         "Dashboard": "on",
     }
+    known = load_template(ROOT / "template.yaml")["Parameters"]
+    assert set(parameters) <= set(known), "CloudFormation would refuse what the stand-in ignores"
     return Built(build(ROOT, tmp_path_factory.mktemp("built"), parameters), parameters, desk)
 
 

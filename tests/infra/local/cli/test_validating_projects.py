@@ -103,11 +103,11 @@ def test_what_lies_beside_the_applications_code_is_not_deployed(
 
 def test_the_limits_are_those_of_the_template(project: Path, tidestep: Tidestep) -> None:
     template = Path("template.yaml")
-    change(template, "App:", "Limits: nodes=4\n        App:")
+    change(template, "App:", "Limits: '{\"nodes\": 4}'\n        App:")
     ran = tidestep("validate")
     assert ran.code == 3
     assert "there are more than 4 nodes, which is the limit" in ran.err
-    change(template, "Limits: nodes=4", "Limits: nods=4")
+    change(template, "nodes", "nods")
     ran = tidestep("validate")
     assert ran.code == 6
     assert ran.err.startswith("error: the template's Limits: there is no setting TIDESTEP_LIMIT_N")
