@@ -55,7 +55,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
         "Workflows": "stackapp/workflows",
         "AppEnvironment": json.dumps(given),
         "ExposeEnv": "SHOP",
-        "Limits": json.dumps({"input_bytes": 20_000, "signal_bytes": 20_000}),
+        "Limits": json.dumps({"input_bytes": 1_010_000, "signal_bytes": 20_000}),
         "StepTimeout": "10",
         "VisibilityTimeout": "6",
         "StatefulActors": "counter,tally:made",

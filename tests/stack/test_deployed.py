@@ -75,7 +75,7 @@ def test_the_same_start_is_the_same_run_and_another_one_conflicts(deployment: De
 
 
 def test_an_input_beyond_the_limit_of_the_stack_is_refused(deployment: Deployment) -> None:
-    start = {"input": {"customer": "a" * 20_000}}
+    start = {"input": {"customer": "a" * 1_010_000}}
     status, answer = deployment.api("POST", "/workflows/greet/runs", start)
     assert (status, answer["error"]["type"]) == (422, "InvalidInput")
 
