@@ -40,7 +40,7 @@ def validate(
     context: typer.Context,
     file: Annotated[
         str | None,
-        typer.Argument(metavar="[FILE]", help="The workflow: YAML or JSON.", show_default=False),
+        typer.Argument(metavar="FILE", help="The workflow: YAML or JSON.", show_default=False),
     ] = None,
     actors: options.Actors = None,
     as_json: options.AsJson = False,
@@ -81,7 +81,7 @@ def graph(
 
 def catalog(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="One actor.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="One actor.", show_default=False)
     ] = None,
     actors: options.Actors = None,
     as_json: options.AsJson = False,

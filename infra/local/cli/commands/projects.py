@@ -78,7 +78,7 @@ def deploy(
     sam_options: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[-- SAM_OPTIONS]",
+            metavar="-- SAM_OPTIONS",
             help="More options for `sam deploy`, after a --.",
             show_default=False,
         ),
