@@ -128,6 +128,25 @@ class Meanwhile(Between):
         await self._happen("scanned")
 
 
+class DiesAfterSwap(Meanwhile):
+    """The event happens just before the process writes an item, and the process dies after it."""
+
+    async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
+        await super().swap(item, expected, also, drops)
+        raise Died
+
+
+def elsewhere(world: World, seconds: int) -> Callable[[], Awaitable[None]]:
+    """For `Meanwhile`: so many seconds later, another process handles what has come by then."""
+
+    async def handled() -> None:
+        world.clock.advance(seconds)
+        for delivery in await world.source.receive(10, 0):
+            await world.dispatcher().handle(delivery, world.clock.now() + STEP_MS)
+
+    return handled
+
+
 class Process(Between):
     """One process that can die: nothing of it reaches the backend from then on."""
 

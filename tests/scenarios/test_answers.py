@@ -12,7 +12,7 @@ from engine.errors import RunEnded, RunNotFound, SignalConflict, WaitClosed
 from engine.layout import INBOX_PREFIX, run_key
 from engine.signalling import Signaller
 from engine.snapshot import Status
-from tests.scenarios.processes import Died, Meanwhile
+from tests.scenarios.processes import Died, DiesAfterSwap, Meanwhile, elsewhere
 from tests.scenarios.world import World
 from tidestep import Context, actor
 
@@ -105,13 +105,8 @@ def test_an_answer_that_loses_the_race_against_the_time_out_is_told_so(world: Wo
     waiting(world)
     world.clock.advance(599)
 
-    async def timed_out() -> None:
-        world.clock.advance(2)
-        for delivery in await world.source.receive(10, 0):
-            await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
-
     with pytest.raises(WaitClosed, match="the wait was over before this answer came"):
-        world.answer("ask", "yes", journal=Meanwhile(world, "swap", timed_out))
+        world.answer("ask", "yes", journal=Meanwhile(world, "swap", elsewhere(world, 2)))
     with pytest.raises(WaitClosed):
         world.answer("ask", "yes")
     world.answer("other", 1)
@@ -122,22 +117,12 @@ def test_an_answer_that_loses_the_race_against_the_time_out_is_told_so(world: Wo
 def test_an_answer_whose_sender_died_before_he_was_told_is_refused_for_good(world: World) -> None:
     """It came too late; a minute later, another wait of the run clears the inbox."""
 
-    class TooLate(Meanwhile):
-        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
-            await super().swap(item, expected, also, drops)
-            raise Died
-
-    async def timed_out() -> None:
-        world.clock.advance(2)
-        for delivery in await world.source.receive(10, 0):
-            await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
-
     world.start(THREE)
     world.step()
     world.step()
     world.clock.advance(599)
     with pytest.raises(Died):
-        world.answer("ask", "yes", journal=TooLate(world, "swap", timed_out))
+        world.answer("ask", "yes", journal=DiesAfterSwap(world, "swap", elsewhere(world, 2)))
     assert left(world) == 1
     world.clock.advance(61)
     world.answer("other", 1)
@@ -171,17 +156,12 @@ def test_an_answer_that_ended_the_wait_is_told_so_whoever_was_quicker(world: Wor
     """A look finds the answer before its sender has come to wake the run."""
     waiting(world)
 
-    async def looked() -> None:
-        world.clock.advance(700)
-        for delivery in await world.source.receive(10, 0):
-            await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
-
     class AfterSwap(Meanwhile):
         async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
             await self.world.journal.swap(item, expected, also, drops)
             await self._happen("swap")
 
-    answered = world.answer("ask", "yes", journal=AfterSwap(world, "swap", looked))
+    answered = world.answer("ask", "yes", journal=AfterSwap(world, "swap", elsewhere(world, 700)))
     assert answered.created
     world.answer("other", 1)
     world.work()

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from engine.errors import WaitClosed
 from engine.snapshot import Status
-from tests.scenarios.processes import Died, Meanwhile
+from tests.scenarios.processes import Died, DiesAfterSwap, elsewhere
 from tests.scenarios.story import CHAIN, OUTPUT, begun, once_each
 from tests.scenarios.versions import next_version
 from tests.scenarios.world import World
@@ -56,16 +54,6 @@ def test_a_run_in_flight_goes_on_with_the_actors_that_are_deployed(world: World)
 def test_an_answer_that_an_older_version_remembers_is_refused_for_good(world: World) -> None:
     """It came too late, its sender died, and the next version clears the inbox."""
 
-    class TooLate(Meanwhile):
-        async def swap(self, item: Any, expected: Any, also: Any = (), drops: Any = ()) -> None:
-            await super().swap(item, expected, also, drops)
-            raise Died
-
-    async def timed_out() -> None:
-        world.clock.advance(2)
-        for delivery in await world.source.receive(10, 0):
-            await world.dispatcher().handle(delivery, world.clock.now() + 60_000)
-
     world.start("""
 name: w
 nodes:
@@ -77,7 +65,7 @@ edges: [{from: other, to: last}]
     world.step()
     world.clock.advance(599)
     with pytest.raises(Died):
-        world.answer("ask", "yes", journal=TooLate(world, "swap", timed_out))
+        world.answer("ask", "yes", journal=DiesAfterSwap(world, "swap", elsewhere(world, 2)))
     world.clock.advance(61)
     with next_version("remembered"):
         world.answer("other", 1)
